@@ -1,0 +1,335 @@
+// The boundary between the API and its clients (CLI, dashboard, scripts): the shapes of interface.md as zod schemas.
+// OpenAPI is generated from them. Fields are only ever added.
+import { z } from 'zod';
+import { healths, isolationLevels, statuses, stopReasons } from '../domain/instance.ts';
+import { eras } from '../domain/server-type.ts';
+
+const time = z.iso.datetime({ offset: true }).meta({ description: 'RFC 3339, UTC' });
+const minutes = z.number().meta({ description: 'Minutes; may be a fraction, at least 0.1' });
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), message: z.string() })),
+    request_id: z.string(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457; code is listed in docs/errors.md' });
+export type Problem = z.infer<typeof problemSchema>;
+
+export const instanceSchema = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    mcp_type: z.string(),
+    user_id: z.uuid().nullable(),
+    status: z.enum(statuses),
+    stop_reason: z.enum(stopReasons).nullable(),
+    health: z.enum(healths),
+    error_message: z.string().nullable(),
+    exit_code: z.int().nullable(),
+    access_url: z.string(),
+    assigned_port: z.int().nullable(),
+    process_id: z.int().nullable(),
+    node_id: z.string(),
+    generation: z.int(),
+    restarts: z.int(),
+    isolation: z.enum(isolationLevels).nullable(),
+    config: z.record(z.string(), z.unknown()),
+    stats: z.record(z.string(), z.unknown()),
+    created_at: time,
+    started_at: time.nullable(),
+    ready_at: time.nullable(),
+    stopped_at: time.nullable(),
+    last_accessed: time.nullable(),
+    expires_at: time,
+    server_time: time,
+  })
+  .meta({ id: 'Instance' });
+export type InstanceView = z.infer<typeof instanceSchema>;
+
+export const instanceWithTokenSchema = instanceSchema
+  .extend({ access_token: z.string().meta({ description: 'Shown only here; it is not stored' }) })
+  .meta({ id: 'InstanceWithToken' });
+export type InstanceWithToken = z.infer<typeof instanceWithTokenSchema>;
+
+/** Instance names go into client configuration and URLs: lower-case letters, digits and single hyphens. */
+export const nameSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,62}$/,
+    'lower-case letters, digits and single hyphens, 1 to 63 characters',
+  );
+
+export const createInstanceSchema = z
+  .strictObject({
+    mcp_type: z.string().min(1).max(50),
+    duration_minutes: minutes.optional(),
+    name: nameSchema.optional(),
+    config: z.record(z.string(), z.unknown()).optional(),
+  })
+  .meta({ id: 'CreateInstance' });
+export type CreateInstance = z.infer<typeof createInstanceSchema>;
+
+export const durationSchema = z.strictObject({ duration_minutes: minutes }).meta({ id: 'Duration' });
+export const optionalDurationSchema = z.strictObject({ duration_minutes: minutes.optional() });
+
+export const mcpTypeSchema = z
+  .object({
+    name: z.string(),
+    display_name: z.string(),
+    description: z.string().nullable(),
+    icon_url: z.string().nullable(),
+    package: z.string(),
+    version: z.string(),
+    transport: z.enum(['stdio', 'streamable-http']),
+    era: z.enum(eras),
+    needs_api_key: z.boolean(),
+    key_variable: z.string().nullable(),
+    inputs: z.array(
+      z.object({
+        name: z.string(),
+        description: z.string().optional(),
+        is_required: z.boolean(),
+        is_secret: z.boolean(),
+        default: z.string().optional(),
+        choices: z.array(z.string()).optional(),
+      }),
+    ),
+    max_duration_minutes: z.int(),
+    idle_minutes: z.int().nullable(),
+    egress: z.enum(['none', 'allow-list', 'open']),
+    resource_limits: z.record(z.string(), z.unknown()),
+    is_active: z.boolean(),
+    origin: z.enum(['shipped', 'admin']),
+    available: z.boolean().meta({ description: 'Whether its package is installed here' }),
+  })
+  .meta({ id: 'McpType' });
+export type McpTypeView = z.infer<typeof mcpTypeSchema>;
+
+/** A new type: a document of the registry format (server.json), ours under _meta. */
+export const createTypeSchema = z
+  .looseObject({ name: z.string(), packages: z.array(z.looseObject({})) })
+  .meta({ id: 'CreateType' });
+export const patchTypeSchema = z
+  .strictObject({
+    is_active: z.boolean().optional(),
+    display_name: z.string().min(1).max(100).optional(),
+    description: z.string().max(2_000).optional(),
+    max_duration_minutes: z.int().min(1).max(525_600).optional(),
+    idle_minutes: z.int().min(1).nullable().optional(),
+    legacy_sse: z.boolean().optional(),
+  })
+  .meta({ id: 'PatchType' });
+
+export const apiKeySchema = z
+  .object({
+    mcp_type: z.string(),
+    key_hint: z.string().nullable(),
+    created_at: time,
+    updated_at: time,
+    expires_at: time.nullable(),
+  })
+  .meta({ id: 'ApiKey' });
+export type ApiKeyView = z.infer<typeof apiKeySchema>;
+export const putApiKeySchema = z
+  .strictObject({ api_key: z.string().min(1).max(8_192), expires_at: time.nullable().optional() })
+  .meta({ id: 'PutApiKey' });
+
+export const logLineSchema = z
+  .object({
+    id: z.uuid(),
+    timestamp: time,
+    level: z.enum(['debug', 'info', 'warn', 'error']),
+    source: z.enum(['process', 'system', 'api']),
+    seq: z.int(),
+    message: z.string(),
+    metadata: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'LogLine' });
+export type LogLineView = z.infer<typeof logLineSchema>;
+
+export const eventSchema = z
+  .object({
+    id: z.uuid(),
+    mcp_instance_id: z.uuid().nullable(),
+    user_id: z.uuid().nullable(),
+    actor_id: z.uuid().nullable(),
+    event_type: z.string(),
+    event_data: z.record(z.string(), z.unknown()),
+    ip_address: z.string().nullable(),
+    user_agent: z.string().nullable(),
+    created_at: time,
+  })
+  .meta({ id: 'Event' });
+export type EventView = z.infer<typeof eventSchema>;
+
+export const statsSchema = z
+  .object({
+    instance_id: z.uuid(),
+    cpu_percent: z.number().nullable(),
+    memory_bytes: z.number().nullable(),
+    processes: z.int().nullable(),
+    shim_memory_bytes: z.number().nullable(),
+    requests: z.int(),
+    in_flight: z.int(),
+    sessions: z.int(),
+    restarts: z.int(),
+    checked_at: time.nullable(),
+    server_time: time,
+  })
+  .meta({ id: 'Stats' });
+export type StatsView = z.infer<typeof statsSchema>;
+
+export const userSchema = z
+  .object({
+    id: z.uuid(),
+    email: z.string(),
+    name: z.string(),
+    role: z.enum(['user', 'admin']),
+    max_instances: z.int().nullable(),
+    disabled_at: time.nullable(),
+    created_at: time,
+  })
+  .meta({ id: 'User' });
+export type UserView = z.infer<typeof userSchema>;
+export const createUserSchema = z
+  .strictObject({
+    email: z.email().max(255),
+    name: z.string().min(1).max(255),
+    role: z.enum(['user', 'admin']).default('user'),
+    max_instances: z.int().min(0).nullable().optional(),
+  })
+  .meta({ id: 'CreateUser' });
+export const patchUserSchema = z
+  .strictObject({
+    name: z.string().min(1).max(255).optional(),
+    role: z.enum(['user', 'admin']).optional(),
+    max_instances: z.int().min(0).nullable().optional(),
+    disabled: z.boolean().optional(),
+  })
+  .meta({ id: 'PatchUser' });
+
+export const scopes = [
+  'instances:read',
+  'instances:write',
+  'keys:read',
+  'keys:write',
+  'tokens:write',
+  'admin',
+] as const;
+export type Scope = (typeof scopes)[number];
+
+export const apiTokenSchema = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    prefix: z.string(),
+    scopes: z.array(z.enum(scopes)),
+    allowed_cidrs: z.array(z.string()).nullable(),
+    rate_limit_per_minute: z.int().nullable(),
+    expires_at: time.nullable(),
+    last_used_at: time.nullable(),
+    created_at: time,
+  })
+  .meta({ id: 'ApiToken' });
+export type ApiTokenView = z.infer<typeof apiTokenSchema>;
+export const createTokenSchema = z
+  .strictObject({
+    name: z.string().min(1).max(100),
+    scopes: z.array(z.enum(scopes)).min(1).optional(),
+    expires_at: time.nullable().optional(),
+    allowed_cidrs: z
+      .array(z.union([z.cidrv4(), z.cidrv6()]))
+      .min(1)
+      .nullable()
+      .optional(),
+    rate_limit_per_minute: z.int().min(1).nullable().optional(),
+    user_id: z.uuid().optional().meta({ description: 'Admins only: whose token it is' }),
+  })
+  .meta({ id: 'CreateToken' });
+export const apiTokenWithSecretSchema = apiTokenSchema
+  .extend({ api_token: z.string() })
+  .meta({ id: 'ApiTokenWithSecret' });
+
+export const portSchema = z
+  .object({
+    node_id: z.string(),
+    port: z.int(),
+    is_available: z.boolean(),
+    mcp_instance_id: z.uuid().nullable(),
+    allocated_at: time.nullable(),
+    released_at: time.nullable(),
+    quarantined_until: time.nullable(),
+    quarantine_reason: z.string().nullable(),
+  })
+  .meta({ id: 'Port' });
+export type PortView = z.infer<typeof portSchema>;
+
+export const nodeSchema = z
+  .object({
+    id: z.string(),
+    epoch: z.int(),
+    state: z.enum(['active', 'draining', 'lost']),
+    lease_until: time.nullable(),
+    version: z.string(),
+    capacity: z.record(z.string(), z.unknown()),
+    holder: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'Node' });
+export type NodeView = z.infer<typeof nodeSchema>;
+
+export const settingSchema = z
+  .object({ key: z.string(), value: z.unknown(), description: z.string().nullable(), updated_at: time })
+  .meta({ id: 'Setting' });
+export type SettingView = z.infer<typeof settingSchema>;
+
+/** The clients `client-config` writes configuration for. */
+export const clients = [
+  'claude-code',
+  'claude-code-json',
+  'claude-desktop',
+  'cursor',
+  'vscode',
+  'codex',
+  'gemini',
+  'goose',
+  'windsurf',
+  'cline',
+  'roo',
+  'opencode',
+] as const;
+export type ClientName = (typeof clients)[number];
+
+export const listQuerySchema = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(200).optional(),
+});
+
+export const instanceQuerySchema = listQuerySchema.extend({
+  status: z.enum(statuses).optional(),
+  mcp_type: z.string().max(50).optional(),
+  user_id: z.uuid().optional(),
+  include_ended: z.stringbool().optional().meta({ description: 'Also those whose lease is over' }),
+});
+
+export const logQuerySchema = z.strictObject({
+  since: time.optional(),
+  until: time.optional(),
+  level: z.enum(['debug', 'info', 'warn', 'error']).optional().meta({ description: 'This level and above' }),
+  source: z.enum(['process', 'system', 'api']).optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+  cursor: z.string().max(200).optional(),
+});
+
+/** The answer around one object. */
+export const dataOf = <T extends z.ZodType>(schema: T) => z.object({ data: schema });
+/** The answer around a list. */
+export const listOf = <T extends z.ZodType>(schema: T) =>
+  z.object({
+    data: z.array(schema),
+    meta: z.object({ next_cursor: z.string().nullable(), server_time: time }),
+  });

@@ -1,0 +1,54 @@
+// How the parts of the shim meet: the process that holds the child on one side, the bridge that speaks MCP on the
+// other. Types only.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** The child's standard input as the bridge sees it. One per start of the child. */
+export interface ChildLink {
+  /**
+   * Queues one JSON-RPC message (serialised, no newline inside); the lines of one tick leave in one write.
+   * @returns false when the child does not read: hold further requests until `onDrain` calls back
+   */
+  send(line: string): boolean;
+  /** Calls back each time the child has read enough for more. */
+  onDrain(callback: () => void): void;
+}
+
+/** What the bridge learned from the child's initialize. */
+export interface ServerInfo {
+  readonly name: string;
+  readonly version: string;
+  readonly protocolVersion: string;
+}
+
+export interface BridgeCounters {
+  readonly sessions: number;
+  readonly inFlight: number;
+  /** Requests of clients in all. */
+  readonly requests: number;
+  /** Milliseconds since a request was last in flight; null before the first. */
+  readonly idleMs: number | null;
+}
+
+/** Words of the shim about its instance, for the log (source "system"). */
+export type Say = (
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  meta?: Record<string, unknown>,
+) => void;
+
+/** Everything between the door and the child's pipes. It lives as long as the shim, across restarts of the child. */
+export interface Bridge {
+  /** Performs the one real initialize and a tools/list on a fresh child. Resolves when the child has answered both. */
+  open(link: ChildLink, signal: AbortSignal): Promise<ServerInfo>;
+  /** One line of the child's standard output, without its newline. */
+  receive(line: Buffer): void;
+  /** The child is gone: what is in flight gets a JSON-RPC error, sessions are forgotten. */
+  childGone(reason: string): void;
+  /** A request that passed the door. Answers it, always. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  counters(): BridgeCounters;
+  /** Refuses new requests; resolves when none is in flight, or when the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>;
+  /** Ends every stream. */
+  close(): void;
+}
