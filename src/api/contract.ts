@@ -287,22 +287,7 @@ export const settingSchema = z
   .meta({ id: 'Setting' });
 export type SettingView = z.infer<typeof settingSchema>;
 
-/** The clients `client-config` writes configuration for. */
-export const clients = [
-  'claude-code',
-  'claude-code-json',
-  'claude-desktop',
-  'cursor',
-  'vscode',
-  'codex',
-  'gemini',
-  'goose',
-  'windsurf',
-  'cline',
-  'roo',
-  'opencode',
-] as const;
-export type ClientName = (typeof clients)[number];
+export { type ClientName, clients } from '../domain/client-config.ts';
 
 export const listQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
