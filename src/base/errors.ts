@@ -34,6 +34,21 @@ export const errorRegistry = {
     title: 'Not there, or not yours',
     remedy: 'Check the id; "minimcp ls --all" lists what you may see.',
   },
+  method_not_allowed: {
+    status: 405,
+    title: 'The method is not offered here',
+    remedy: 'Use one of the methods named in the Allow header.',
+  },
+  email_taken: {
+    status: 409,
+    title: 'The e-mail address is taken',
+    remedy: 'One user per address: change the user there is, or give another address.',
+  },
+  idempotency_in_progress: {
+    status: 409,
+    title: 'The first request with this Idempotency-Key has not ended',
+    remedy: 'Try again after Retry-After; where there is none, look what exists and use a new key.',
+  },
   name_taken: {
     status: 409,
     title: 'The name is taken',
@@ -63,6 +78,11 @@ export const errorRegistry = {
     status: 422,
     title: 'A field was refused',
     remedy: 'See errors[]: each names the field and what would be right.',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'This Idempotency-Key belongs to another request',
+    remedy: 'One key per request: repeat the same body under it, or use a new key.',
   },
   unknown_type: {
     status: 422,

@@ -1,0 +1,16 @@
+// Bearer tokens: how they are made and how they are kept. A token is shown once; what is stored is its SHA-256, which
+// is enough because 32 random bytes cannot be guessed back.
+import { createHash, randomBytes } from 'node:crypto';
+
+/** Access tokens reach one instance, API tokens the control API. The prefix keeps one from passing for the other. */
+export type TokenPrefix = 'mcp_' | 'mmt_';
+
+/** A fresh token: the prefix and 32 random bytes in base64url. */
+export function newToken(prefix: TokenPrefix): string {
+  return prefix + randomBytes(32).toString('base64url');
+}
+
+/** SHA-256 of a token. */
+export function hashToken(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

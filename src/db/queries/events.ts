@@ -1,0 +1,32 @@
+// Statements that append to mcp_events, the audit trail. Nothing here changes or deletes one.
+import { randomUUIDv7 } from 'node:crypto';
+import type { Queryable } from '../pool.ts';
+
+export interface NewEvent {
+  readonly instanceId: string | null;
+  /** Whose thing it is about. */
+  readonly userId: string | null;
+  /** Who did it; null: the supervisor. */
+  readonly actorId: string | null;
+  readonly type: string;
+  readonly data?: Record<string, unknown>;
+  readonly ip?: string | null;
+  readonly userAgent?: string | null;
+}
+
+export async function insertEvent(q: Queryable, event: NewEvent): Promise<void> {
+  await q.query(
+    `INSERT INTO mcp_events (id, mcp_instance_id, user_id, actor_id, event_type, event_data, ip_address, user_agent)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      randomUUIDv7(),
+      event.instanceId,
+      event.userId,
+      event.actorId,
+      event.type,
+      event.data ?? {},
+      event.ip ?? null,
+      event.userAgent?.slice(0, 500) ?? null,
+    ],
+  );
+}

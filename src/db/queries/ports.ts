@@ -1,0 +1,76 @@
+// Statements on port_allocations: the pool of one node. Leasing skips ports another transaction is deciding about, so
+// no two instances ever get one, and nobody waits.
+import type { Queryable } from '../pool.ts';
+
+/** Adds the ports of a range to a node's pool; those already there stay as they are. */
+export async function seedPorts(q: Queryable, nodeId: string, from: number, to: number): Promise<void> {
+  await q.query(
+    `INSERT INTO port_allocations (node_id, port, is_available, allocated_at)
+     SELECT $1, port, true, NULL FROM generate_series($2::int, $3::int) AS port ON CONFLICT DO NOTHING`,
+    [nodeId, from, to],
+  );
+}
+
+/**
+ * Locks the free port that has rested longest; `preferred` first, if it is free. Nothing is written yet.
+ * @returns undefined when none is free
+ */
+export async function lockFreePort(
+  q: Queryable,
+  nodeId: string,
+  range: { readonly from: number; readonly to: number; readonly preferred: number | null },
+): Promise<number | undefined> {
+  const rows = await q.query<{ port: number }>(
+    `SELECT port FROM port_allocations
+     WHERE node_id = $1 AND is_available AND port BETWEEN $2 AND $3
+       AND (quarantined_until IS NULL OR quarantined_until <= clock_timestamp())
+     ORDER BY (port = $4) DESC, released_at NULLS FIRST, port
+     LIMIT 1 FOR UPDATE SKIP LOCKED`,
+    [nodeId, range.from, range.to, range.preferred ?? -1],
+  );
+  return rows[0]?.port;
+}
+
+/** Gives a locked port to an instance. */
+export async function assignPort(
+  q: Queryable,
+  nodeId: string,
+  port: number,
+  instanceId: string,
+): Promise<void> {
+  await q.query(
+    `UPDATE port_allocations SET is_available = false, mcp_instance_id = $3, allocated_at = clock_timestamp(),
+       released_at = NULL, quarantined_until = NULL, quarantine_reason = NULL
+     WHERE node_id = $1 AND port = $2`,
+    [nodeId, port, instanceId],
+  );
+}
+
+/** Gives back whatever port an instance holds. Repeating it changes nothing. */
+export async function releasePort(q: Queryable, instanceId: string): Promise<void> {
+  await q.query(
+    `UPDATE port_allocations SET is_available = true, mcp_instance_id = NULL, released_at = clock_timestamp()
+     WHERE mcp_instance_id = $1`,
+    [instanceId],
+  );
+}
+
+/** Keeps a free port out of use for a while, because something that is not ours listens on it. */
+export async function quarantinePort(
+  q: Queryable,
+  nodeId: string,
+  port: number,
+  options: { readonly seconds: number; readonly reason: string },
+): Promise<void> {
+  await q.query(
+    `UPDATE port_allocations SET quarantined_until = clock_timestamp() + $3 * interval '1 second', quarantine_reason = $4
+     WHERE node_id = $1 AND port = $2 AND mcp_instance_id IS NULL`,
+    [nodeId, port, options.seconds, options.reason],
+  );
+}
+
+/** Whether no instance holds anything: for the receipt. */
+export async function isPortFreeOf(q: Queryable, instanceId: string): Promise<boolean> {
+  const rows = await q.query('SELECT 1 FROM port_allocations WHERE mcp_instance_id = $1', [instanceId]);
+  return rows.length === 0;
+}

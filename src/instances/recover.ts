@@ -1,0 +1,129 @@
+// Makes the truth on this machine and the rows agree: at boot, and every half minute after. Every row at work meets
+// what lives and what lies on disk; each is adopted, recorded as ended, or launched again. What lives without a row
+// that wants it is ended. Nothing here decides a status: it only raises events.
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Db } from '../db/pool.ts';
+import { listAtWork, readInstance, type Timed } from '../db/queries/instances.ts';
+import type { Driver, Handle, Inspection } from '../runtime/driver.ts';
+import type { Apply } from './apply.ts';
+import { type Effects, isHandle } from './effects.ts';
+import { occurrenceOf } from './news.ts';
+
+export interface RecoverOptions {
+  readonly db: Db;
+  readonly nodeId: string;
+  readonly driver: Driver;
+  readonly apply: Apply;
+  readonly effects: Effects;
+  readonly log: Logger;
+}
+
+export interface Recovered {
+  readonly adopted: number;
+  readonly ended: number;
+  readonly launched: number;
+  readonly reaped: number;
+}
+
+type Verdict = 'adopted' | 'ended' | 'launched' | 'reaped' | 'none';
+
+/** One pass over everything of this node. @throws Fault database_unavailable */
+export async function reconcile(options: RecoverOptions): Promise<Recovered> {
+  const [rows, handles] = await Promise.all([listAtWork(options.db, options.nodeId), options.driver.list()]);
+  const byKey = new Map(handles.map((handle) => [key(handle.instanceId, handle.generation), handle]));
+  const settled = rows.map((timed) => {
+    const found = byKey.get(key(timed.row.id, timed.row.generation));
+    byKey.delete(key(timed.row.id, timed.row.generation));
+    return guarded(options, timed.row.id, () => settleRow(options, timed, found));
+  });
+  const reaped = [...byKey.values()].map((handle) =>
+    guarded(options, handle.instanceId, () => reap(options, handle)),
+  );
+  const verdicts = await Promise.all([...settled, ...reaped]);
+  const count = (verdict: Verdict): number => verdicts.filter((other) => other === verdict).length;
+  return {
+    adopted: count('adopted'),
+    ended: count('ended'),
+    launched: count('launched'),
+    reaped: count('reaped'),
+  };
+}
+
+async function guarded(
+  options: RecoverOptions,
+  instance: string,
+  task: () => Promise<Verdict>,
+): Promise<Verdict> {
+  if (options.effects.busy(instance)) return 'none';
+  try {
+    return await task();
+  } catch (error) {
+    options.log.warn(
+      { instance, reason: messageOf(error) },
+      'could not be reconciled now; the next pass tries again',
+    );
+    return 'none';
+  }
+}
+
+async function settleRow(options: RecoverOptions, timed: Timed, found: Handle | undefined): Promise<Verdict> {
+  const { row, leaseOver } = timed;
+  const handle = isHandle(row.handle) ? row.handle : found;
+  if (row.status === 'stopping') {
+    options.effects.follow({ row, effects: ['terminate'], changed: false });
+    return 'ended';
+  }
+  if (leaseOver) {
+    options.effects.follow(await options.apply(row.id, { event: 'expire' }));
+    return 'ended';
+  }
+  if (handle === undefined) {
+    if (row.status === 'pending') {
+      options.effects.follow({ row, effects: ['launch'], changed: false });
+      return 'launched';
+    }
+    options.effects.ended(row.id, row.generation);
+    return 'ended';
+  }
+  const inspection = await options.driver.adopt(handle);
+  return settleHandle(options, timed, inspection);
+}
+
+async function settleHandle(options: RecoverOptions, timed: Timed, inspection: Inspection): Promise<Verdict> {
+  const { row } = timed;
+  if (inspection.state === 'ended') {
+    options.effects.ended(row.id, row.generation);
+    return 'ended';
+  }
+  if (inspection.state === 'silent') return 'none';
+  // An extension may have been written and not told before the supervisor died: telling it again costs nothing.
+  options.effects.follow({ row, effects: ['set_deadline'], changed: true });
+  const occurrence = occurrenceOf({ generation: row.generation, shim: inspection.shim });
+  if (occurrence !== undefined) options.effects.follow(await options.apply(row.id, occurrence));
+  return 'adopted';
+}
+
+/** Ends a generation that no row wants: an older one, or one whose row is at rest or gone. */
+async function reap(options: RecoverOptions, handle: Handle): Promise<Verdict> {
+  const wanted = await readInstance(options.db, handle.instanceId);
+  if (
+    wanted !== undefined &&
+    wanted.row.generation === handle.generation &&
+    ['pending', 'running', 'stopping'].includes(wanted.row.status)
+  ) {
+    return 'none';
+  }
+  const found = await options.driver.inspect(handle);
+  if (found.state === 'ended') return 'none';
+  options.log.warn(
+    { instance: handle.instanceId, generation: handle.generation },
+    'ending processes that no row wants',
+  );
+  await options.driver.stop(handle, { reason: 'lost', drainMs: 0, graceMs: 1_000 });
+  return 'reaped';
+}
+
+function key(instanceId: string, generation: number): string {
+  return `${instanceId}/${generation}`;
+}

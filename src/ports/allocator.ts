@@ -1,0 +1,53 @@
+// Leases ports of the node's pool inside the caller's transaction. A port that something else listens on is put into
+// quarantine and the next is tried, so that no instance starts on a port it cannot have.
+import { createServer } from 'node:net';
+import { Fault } from '../base/errors.ts';
+import type { Db, Tx } from '../db/pool.ts';
+import { lockFreePort, quarantinePort } from '../db/queries/ports.ts';
+
+/** Foreign ports passed over for one request; the pool may be larger, a request's patience is not. */
+const triesMax = 20;
+const quarantineSeconds = 600;
+
+export interface AllocatorOptions {
+  readonly db: Db;
+  readonly nodeId: string;
+  /** Address instances listen on. */
+  readonly host: string;
+  /** The pool's range, read live. */
+  range(): Promise<{ readonly from: number; readonly to: number }>;
+}
+
+export interface Allocator {
+  /** Locks a port that is free here and now, preferring `preferred`. The caller assigns it in the same transaction. */
+  lock(tx: Tx, preferred: number | null): Promise<number>;
+}
+
+export function createAllocator(options: AllocatorOptions): Allocator {
+  const lock = async (tx: Tx, preferred: number | null): Promise<number> => {
+    const { from, to } = await options.range();
+    for (let tries = 0; tries < triesMax; tries += 1) {
+      const port = await lockFreePort(tx, options.nodeId, { from, to, preferred });
+      if (port === undefined) break;
+      if (await canListen(options.host, port)) return port;
+      // In this transaction too: the next try must not see it. Given back by time, found again by the same probe.
+      await quarantinePort(tx, options.nodeId, port, {
+        seconds: quarantineSeconds,
+        reason: `something else listens on ${options.host}:${port}`,
+      });
+    }
+    throw new Fault('no_port_free', `no port from ${from} to ${to} is free on node ${options.nodeId}`, {
+      retryAfterS: 30,
+    });
+  };
+  return { lock };
+}
+
+/** Whether this process could listen there now. */
+function canListen(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
