@@ -50,7 +50,10 @@ const schema = z.object({
   MINIMCP_PORT_RANGE: range.default({ from: 3001, to: 3100 }),
   MINIMCP_ADMIN_TOKEN: z
     .string()
-    .regex(/^mmt_[\w-]{43}$/, 'mmt_ and 43 characters of base64url; leave it unset to have one made')
+    .regex(
+      /^(?!mcp_)[\x21-\x7e]{16,512}$/,
+      '16 to 512 visible ASCII characters, not beginning with "mcp_"; leave it unset to have one made',
+    )
     .optional(),
   MINIMCP_MASTER_KEYS_FILE: z.string().refine(isAbsolute, 'an absolute path').optional(),
   MINIMCP_NODE_ID: z

@@ -4,34 +4,15 @@
 import { Fault } from '../base/errors.ts';
 import type { Db, Fence, Tx } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
-import { lockInstance, type Patch, type Timed, transition } from '../db/queries/instances.ts';
+import { lockInstance, type Timed, transition } from '../db/queries/instances.ts';
 import { assignPort, releasePort } from '../db/queries/ports.ts';
-import { type Instance, isAtWork, type Status, type StopReason } from '../domain/instance.ts';
+import type { Instance } from '../domain/instance.ts';
 import { type Branch, type Effect, type LifecycleEvent, next } from '../domain/lifecycle.ts';
-import type { Allocator } from '../ports/allocator.ts';
+import type { Allocator, PortRange } from '../ports/allocator.ts';
+import type { Occurrence } from './occurrence.ts';
+import { eventName, patchFor } from './patch.ts';
+import { holdQuota } from './quota.ts';
 import type { Actor } from './types.ts';
-
-/** What comes with an event, beside its name. */
-export interface Occurrence {
-  readonly event: LifecycleEvent;
-  /** Who asked; absent: the supervisor, the clock or the shim. */
-  readonly actor?: Actor;
-  /** The generation the news is about; absent for what people ask. */
-  readonly generation?: number;
-  /** For stop, and for exited: why. */
-  readonly reason?: StopReason;
-  readonly exitCode?: number | null;
-  readonly message?: string | null;
-  readonly processId?: number | null;
-  /** Restarts of the child that the shim has counted in this generation. */
-  readonly shimRestarts?: number;
-  /** For exited: milliseconds to wait before the next launch, or undefined when the budget is spent. */
-  readonly restartDelayMs?: number | undefined;
-  /** For extend and renew: the new end of the lease, computed from the locked row. */
-  readonly newEnd?: (timed: Timed) => Date;
-  /** Facts worth keeping in the event. */
-  readonly data?: Record<string, unknown>;
-}
 
 export interface Outcome {
   readonly row: Instance;
@@ -45,14 +26,16 @@ export interface ApplyOptions {
   readonly fence: () => Fence;
   readonly allocator: Allocator;
   readonly urlOf: (port: number) => string;
+  readonly maxInstancesPerUser: () => Promise<number>;
 }
 
 export type Apply = (id: string, occurrence: Occurrence) => Promise<Outcome>;
 
 /** Makes the door. @throws Fault not_found, illegal_in_status, lease_over, no_port_free, node_fenced */
 export function createApply(options: ApplyOptions): Apply {
-  return (id, occurrence) =>
-    options.db.tx(async (tx) => {
+  return async (id, occurrence) => {
+    const pool = mayLease.includes(occurrence.event) ? await readPool(options) : undefined;
+    return options.db.tx(async (tx) => {
       const timed = await lockInstance(tx, id);
       if (timed === undefined || !mayTouch(timed.row, occurrence.actor)) throw notFound(id);
       const { row } = timed;
@@ -66,8 +49,23 @@ export function createApply(options: ApplyOptions): Apply {
       }
       if (timed.leaseOver && needsLease.includes(occurrence.event)) throw leaseOver(row);
       if (isRepeat(row, branch, occurrence)) return { row, effects: branch.effects, changed: false };
-      return write(tx, timed, branch, occurrence, options);
+      return write({ tx, timed, branch, occurrence, options, pool });
     }, options.fence());
+  };
+}
+
+/** Events that may take a port for an instance that holds none. */
+const mayLease: readonly LifecycleEvent[] = ['restart', 'restore', 'renew'];
+
+/** What taking a port must respect. Read before the transaction, because it may need a connection of its own. */
+interface Pool {
+  readonly range: PortRange;
+  readonly quota: number;
+}
+
+async function readPool(options: ApplyOptions): Promise<Pool> {
+  const [range, quota] = await Promise.all([options.allocator.range(), options.maxInstancesPerUser()]);
+  return { range, quota };
 }
 
 const needsLease: readonly LifecycleEvent[] = ['restart', 'restore', 'extend'];
@@ -97,18 +95,22 @@ function isRepeat(row: Instance, branch: Branch, occurrence: Occurrence): boolea
   );
 }
 
-async function write(
-  tx: Tx,
-  timed: Timed,
-  branch: Branch,
-  occurrence: Occurrence,
-  options: ApplyOptions,
-): Promise<Outcome> {
+interface Writing {
+  readonly tx: Tx;
+  readonly timed: Timed;
+  readonly branch: Branch;
+  readonly occurrence: Occurrence;
+  readonly options: ApplyOptions;
+  readonly pool: Pool | undefined;
+}
+
+async function write({ tx, timed, branch, occurrence, options, pool }: Writing): Promise<Outcome> {
   const { row } = timed;
-  const launching = branch.effects.includes('launch');
   let patch = patchFor(timed, branch, occurrence);
-  if (launching && row.assigned_port === null) {
-    const port = await options.allocator.lock(tx, portOf(row.access_url));
+  if (branch.effects.includes('launch') && row.assigned_port === null) {
+    if (pool === undefined) throw new Error(`${occurrence.event} may not take a port`);
+    await holdQuota(tx, row.user_id, pool.quota);
+    const port = await options.allocator.lock(tx, pool.range, portOf(row.access_url));
     await assignPort(tx, row.node_id, port, row.id);
     patch = { ...patch, assigned_port: port, access_url: options.urlOf(port) };
   }
@@ -137,112 +139,6 @@ async function write(
     });
   }
   return { row: written, effects: branch.effects, changed: true };
-}
-
-/** What a branch changes beside the status. */
-function patchFor(timed: Timed, branch: Branch, occurrence: Occurrence): Patch {
-  const { row } = timed;
-  const lease: Patch =
-    occurrence.newEnd === undefined
-      ? {}
-      : {
-          expires_at: occurrence.newEnd(timed),
-          warned_at: null,
-          ...(occurrence.event === 'renew' ? { lease_started_at: 'now' as const } : {}),
-        };
-  if (branch.effects.includes('launch')) return { ...lease, ...launchPatch(row, occurrence) };
-  if (occurrence.event === 'ready') {
-    return {
-      health: 'healthy',
-      ready_at: 'now',
-      error_message: null,
-      process_id: occurrence.processId ?? null,
-      ...restartsPatch(row, occurrence),
-    };
-  }
-  if (occurrence.event === 'child_down')
-    return { health: 'restarting', process_id: null, ...restartsPatch(row, occurrence) };
-  if (branch.to === 'stopping') return { ...lease, stop_reason: stopReasonFor(row, occurrence) };
-  if (!isAtWork(branch.to)) return { ...lease, ...restPatch(timed, branch.to, occurrence) };
-  return lease;
-}
-
-function launchPatch(row: Instance, occurrence: Occurrence): Patch {
-  const crashed = row.status !== 'stopping' && occurrence.restartDelayMs !== undefined;
-  return {
-    generation: row.generation + 1,
-    health: crashed ? 'restarting' : 'starting',
-    process_id: null,
-    handle: null,
-    stop_reason: null,
-    started_at: null,
-    stopped_at: null,
-    stats: {},
-    restarts: crashed ? row.restarts + 1 : 0,
-    next_start_at: crashed ? (occurrence.restartDelayMs ?? 0) : null,
-    ...(crashed ? {} : { error_message: null, exit_code: null, ready_at: null }),
-  };
-}
-
-/** The row counts restarts over its whole lease; a shim counts those of its own generation. */
-function restartsPatch(row: Instance, occurrence: Occurrence): Patch {
-  const seen = typeof row.stats.shim_restarts === 'number' ? row.stats.shim_restarts : 0;
-  const counted = occurrence.shimRestarts ?? seen;
-  if (counted <= seen) return {};
-  return { restarts: row.restarts + counted - seen, stats: { ...row.stats, shim_restarts: counted } };
-}
-
-function stopReasonFor(row: Instance, occurrence: Occurrence): StopReason {
-  if (occurrence.event === 'delete') return 'deleted';
-  if (occurrence.event === 'restart') return 'restart';
-  if (occurrence.event === 'expire') return 'expired';
-  return occurrence.reason ?? row.stop_reason ?? 'user';
-}
-
-function restPatch(timed: Timed, to: Status, occurrence: Occurrence): Patch {
-  const { row } = timed;
-  const deleted =
-    occurrence.event === 'delete' || (row.stop_reason === 'deleted' && row.status === 'stopping');
-  const ended = isAtWork(row.status);
-  const reason =
-    to === 'expired'
-      ? 'expired'
-      : row.status === 'stopping'
-        ? row.stop_reason
-        : (occurrence.reason ?? row.stop_reason);
-  return {
-    ...(deleted ? { deleted_at: 'now' as const, stop_reason: 'deleted' } : { stop_reason: reason }),
-    ...(occurrence.newEnd === undefined ? {} : { stop_reason: row.stop_reason }),
-    ...(ended ? { stopped_at: 'now' as const, exit_code: occurrence.exitCode ?? null } : {}),
-    assigned_port: null,
-    process_id: null,
-    handle: null,
-    health: 'unknown',
-    next_start_at: null,
-    ...(to === 'error' && occurrence.message ? { error_message: occurrence.message } : {}),
-  };
-}
-
-/** The word in the audit trail, or undefined for what is not worth one. */
-function eventName(
-  before: Instance,
-  after: Instance,
-  branch: Branch,
-  occurrence: Occurrence,
-): string | undefined {
-  if (after.deleted_at !== null && before.deleted_at === null) return 'deleted';
-  if (occurrence.event === 'extend') return 'extended';
-  if (occurrence.event === 'renew') return 'renewed';
-  if (occurrence.event === 'restore' || (occurrence.event === 'restart' && branch.effects.includes('launch')))
-    return 'restored';
-  if (before.status === 'pending' && after.status === 'running')
-    return before.ready_at === null ? 'ready' : 'recovered';
-  if (occurrence.event === 'child_down' && before.status === 'running') return 'restarting';
-  if (before.status === after.status) return occurrence.event === 'delete' ? 'deleting' : undefined;
-  if (after.status === 'stopping') return 'stopping';
-  if (after.status === 'pending') return 'restarting';
-  if (after.status === 'disconnected') return 'stopped';
-  return after.status;
 }
 
 function portOf(accessUrl: string): number | null {

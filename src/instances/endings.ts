@@ -5,7 +5,7 @@ import type { Instance, StopReason } from '../domain/instance.ts';
 import { defaultRestartPolicy, type RestartPolicy, restartDelayMs } from '../domain/restart.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { ExitRecord } from '../shim/contract.ts';
-import type { Occurrence } from './apply.ts';
+import type { Occurrence } from './occurrence.ts';
 
 /** The restart policy of a type: what it says, and the default for the rest. */
 export function policyOf(type: Pick<ServerType, 'restart_policy'> | undefined): RestartPolicy {

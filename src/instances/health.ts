@@ -3,7 +3,7 @@
 import type { Db, Fence } from '../db/pool.ts';
 import { type Digest, listAtWork, writeDigests } from '../db/queries/instances.ts';
 import type { Driver, Inspection, Usage } from '../runtime/driver.ts';
-import { isHandle } from './effects.ts';
+import { isHandle } from './effect-options.ts';
 
 export interface HealthOptions {
   readonly db: Db;

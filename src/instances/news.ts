@@ -3,8 +3,9 @@
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { News } from '../runtime/driver.ts';
-import type { Apply, Occurrence } from './apply.ts';
+import type { Apply } from './apply.ts';
 import type { Effects } from './effects.ts';
+import type { Occurrence } from './occurrence.ts';
 
 export interface NewsOptions {
   readonly apply: Apply;

@@ -7,7 +7,8 @@ import type { Db } from '../db/pool.ts';
 import { listAtWork, readInstance, type Timed } from '../db/queries/instances.ts';
 import type { Driver, Handle, Inspection } from '../runtime/driver.ts';
 import type { Apply } from './apply.ts';
-import { type Effects, isHandle } from './effects.ts';
+import { isHandle } from './effect-options.ts';
+import type { Effects } from './effects.ts';
 import { occurrenceOf } from './news.ts';
 
 export interface RecoverOptions {

@@ -15,17 +15,23 @@ export interface AllocatorOptions {
   /** Address instances listen on. */
   readonly host: string;
   /** The pool's range, read live. */
-  range(): Promise<{ readonly from: number; readonly to: number }>;
+  readonly range: () => Promise<PortRange>;
+}
+
+export interface PortRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface Allocator {
+  /** The pool's range now. Asked before the transaction: it may need a connection of its own. */
+  range(): Promise<PortRange>;
   /** Locks a port that is free here and now, preferring `preferred`. The caller assigns it in the same transaction. */
-  lock(tx: Tx, preferred: number | null): Promise<number>;
+  lock(tx: Tx, range: PortRange, preferred: number | null): Promise<number>;
 }
 
 export function createAllocator(options: AllocatorOptions): Allocator {
-  const lock = async (tx: Tx, preferred: number | null): Promise<number> => {
-    const { from, to } = await options.range();
+  const lock: Allocator['lock'] = async (tx, { from, to }, preferred) => {
     for (let tries = 0; tries < triesMax; tries += 1) {
       const port = await lockFreePort(tx, options.nodeId, { from, to, preferred });
       if (port === undefined) break;
@@ -40,7 +46,7 @@ export function createAllocator(options: AllocatorOptions): Allocator {
       retryAfterS: 30,
     });
   };
-  return { lock };
+  return { range: options.range, lock };
 }
 
 /** Whether this process could listen there now. */

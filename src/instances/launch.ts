@@ -1,0 +1,102 @@
+// The effect that starts a generation: waits for its turn, opens the key, starts the shim, remembers how to find it. A
+// start that cannot succeed ends the instance in error; one that only cannot succeed now leaves it pending, and
+// reconcile launches it again.
+import { Fault, messageOf } from '../base/errors.ts';
+import { setHandle, type Timed } from '../db/queries/instances.ts';
+import type { Instance } from '../domain/instance.ts';
+import type { Outcome } from './apply.ts';
+import { current, type EffectsOptions, findHandle } from './effect-options.ts';
+
+/** Longest a start may keep others waiting, milliseconds. */
+const placeHeldMsMax = 60_000;
+
+export async function launch(
+  options: EffectsOptions,
+  wanted: Instance,
+  signal: AbortSignal,
+): Promise<Outcome | undefined> {
+  const before = await current(options, wanted, 'pending');
+  if (before === undefined) return undefined;
+  if (before.row.next_start_at !== null) {
+    const delayMs = before.row.next_start_at.getTime() - before.now.getTime();
+    if (delayMs > 0) await options.changes.next(wanted.id, delayMs, signal);
+  }
+  const leave = await options.admission.enter(signal);
+  if (leave === undefined) return undefined;
+  // The place is held until the instance is ready or has failed: starting is what costs, not spawning.
+  const over = new AbortController();
+  void options.changes.next(wanted.id, placeHeldMsMax, over.signal).finally(leave);
+  try {
+    const timed = await current(options, wanted, 'pending');
+    const failed = timed === undefined ? undefined : await start(options, timed);
+    if (timed === undefined || failed !== undefined) over.abort();
+    return failed;
+  } catch (error) {
+    over.abort();
+    throw error;
+  }
+}
+
+/** Starts the shim. @returns the outcome of a start that failed for good, or undefined when it is under way */
+async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | undefined> {
+  const { row, now } = timed;
+  try {
+    const type = await options.typeById(row.mcp_type_id);
+    if (type === undefined) throw new Fault('unknown_type', 'its server type is gone');
+    const [apiKey, limits, minIsolation, drainMs] = await Promise.all([
+      type.key_variable === null ? null : options.openKey(row.user_id, type.id),
+      options.limitsOf(type),
+      options.minIsolation(),
+      options.drainMs(),
+    ]);
+    if (type.key_variable !== null && apiKey === null)
+      throw new Fault('api_key_required', 'its API key has been removed or is over');
+    options.say(
+      row.id,
+      'info',
+      `starting ${type.name} (generation ${row.generation}, port ${row.assigned_port})`,
+    );
+    const handle = await options.driver.start({
+      instanceId: row.id,
+      generation: row.generation,
+      port: row.assigned_port ?? 0,
+      tokenSha256: row.access_token,
+      remainingMs: Math.max(row.expires_at.getTime() - now.getTime(), 0),
+      expiresAt: row.expires_at,
+      drainMs,
+      type,
+      config: row.config,
+      apiKey,
+      limits,
+      minIsolation,
+      publicHosts: options.publicHosts,
+    });
+    await setHandle(options.db, row.id, row.generation, handle);
+    return undefined;
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    return startFailed(options, row, error);
+  }
+}
+
+async function startFailed(options: EffectsOptions, row: Instance, error: unknown): Promise<Outcome> {
+  const message = messageOf(error);
+  options.log.warn({ err: error, instance: row.id }, 'an instance could not be started');
+  options.say(row.id, 'error', `could not be started: ${message}`);
+  // The launcher may have got as far as a process; nothing may be left before the port is given back.
+  const handle = await findHandle(options, row);
+  if (handle !== undefined)
+    await options.driver.stop(handle, { reason: 'start_failed', drainMs: 0, graceMs: 0 });
+  return options.apply(row.id, {
+    event: 'exited',
+    generation: row.generation,
+    reason: 'start_failed',
+    exitCode: null,
+    message,
+  });
+}
+
+/** Faults that pass by themselves: the instance stays pending and reconcile launches it again. */
+function isPassing(error: unknown): error is Fault {
+  return error instanceof Fault && ['database_unavailable', 'node_fenced'].includes(error.code);
+}

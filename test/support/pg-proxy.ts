@@ -1,0 +1,146 @@
+// Stands between a supervisor and PostgreSQL and sees every statement go by: it can kill the supervisor −9 just before
+// a statement reaches the server or just after it was answered, delay answers, or cut every connection. It understands
+// of the wire protocol only where messages begin and end.
+import { once } from 'node:events';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface Statement {
+  /** Number of the statement since the last `count` began, from 1. */
+  readonly number: number;
+  readonly sql: string;
+}
+
+export interface PgProxy {
+  /** postgres:// URL through the proxy. */
+  readonly url: string;
+  /** Called before a statement goes on; a returned promise holds it back. */
+  beforeStatement: ((statement: Statement) => void | Promise<void>) | undefined;
+  /** Called when the server has answered a statement, before the answer goes on. */
+  afterStatement: ((statement: Statement) => void | Promise<void>) | undefined;
+  /** Counts from 1 again. */
+  reset(): void;
+  /** Refuses connections and cuts those there are, until `reopen`. */
+  cut(): void;
+  reopen(): void;
+  close(): Promise<void>;
+}
+
+/** Opens a proxy in front of a server that listens on a Unix socket. */
+export async function openPgProxy(server: {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+}): Promise<PgProxy> {
+  const dir = await mkdtemp(join(tmpdir(), 'mm-pg-'));
+  const sockets = new Set<Socket>();
+  let open = true;
+  let count = 0;
+
+  const listener = createServer((client) => {
+    if (!open) return client.destroy();
+    const upstream = connect(join(server.host, `.s.PGSQL.${server.port}`));
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        sockets.delete(socket);
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+    const asked: Statement[] = [];
+    let started = false;
+    relay(
+      client,
+      upstream,
+      () => started,
+      async (type, body) => {
+        if (!started) {
+          started = true;
+          return;
+        }
+        const sql =
+          type === 'Q'
+            ? body.toString('utf8', 0, body.length - 1)
+            : type === 'P'
+              ? parsedSql(body)
+              : undefined;
+        if (sql === undefined) return;
+        const statement = { number: ++count, sql };
+        asked.push(statement);
+        await proxy.beforeStatement?.(statement);
+      },
+    );
+    relay(
+      upstream,
+      client,
+      () => true,
+      async (type) => {
+        if (type !== 'Z') return;
+        for (const statement of asked.splice(0)) await proxy.afterStatement?.(statement);
+      },
+    );
+  });
+  listener.listen(join(dir, '.s.PGSQL.5432'));
+  await once(listener, 'listening');
+  await chmod(dir, 0o755);
+
+  const proxy: PgProxy = {
+    url: `postgresql://${server.user}@/${server.database}?host=${encodeURIComponent(dir)}`,
+    beforeStatement: undefined,
+    afterStatement: undefined,
+    reset() {
+      count = 0;
+    },
+    cut() {
+      open = false;
+      for (const socket of sockets) socket.destroy();
+    },
+    reopen() {
+      open = true;
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  return proxy;
+}
+
+/** Passes messages on one by one, each after `see` has looked at it. */
+function relay(
+  from: Socket,
+  to: Socket,
+  typed: () => boolean,
+  see: (type: string, body: Buffer) => Promise<void>,
+): void {
+  let pending: Buffer = Buffer.alloc(0);
+  let queue = Promise.resolve();
+  from.on('data', (chunk) => {
+    pending = Buffer.concat([pending, chunk]);
+    queue = queue.then(async () => {
+      for (;;) {
+        // The first message of a client has no type byte: length first.
+        const head = typed() ? 1 : 0;
+        if (pending.length < head + 4) return;
+        const length = head + pending.readUInt32BE(head);
+        if (pending.length < length) return;
+        const message = pending.subarray(0, length);
+        pending = pending.subarray(length);
+        await see(head === 1 ? String.fromCharCode(message[0] ?? 0) : '', message.subarray(head + 4));
+        if (!to.destroyed) to.write(message);
+      }
+    });
+  });
+}
+
+/** The statement of a Parse message: a name, then the text, both NUL-terminated. */
+function parsedSql(body: Buffer): string {
+  const nameEnd = body.indexOf(0);
+  return body.toString('utf8', nameEnd + 1, body.indexOf(0, nameEnd + 1));
+}
