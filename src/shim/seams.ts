@@ -1,6 +1,7 @@
 // How the parts of the shim meet: the process that holds the child on one side, the bridge that speaks MCP on the
 // other. Types only.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { LaunchSpec, Lease } from './contract.ts';
 
 /** The child's standard input as the bridge sees it. One per start of the child. */
 export interface ChildLink {
@@ -52,3 +53,36 @@ export interface Bridge {
   /** Ends every stream. */
   close(): void;
 }
+
+export interface BridgeOptions {
+  readonly spec: LaunchSpec;
+  readonly say: Say;
+}
+
+/** What `createBridge` of bridge/bridge.ts is. */
+export type CreateBridge = (options: BridgeOptions) => Bridge;
+
+export interface DoorOptions {
+  /** Address, hosts, origins, token, bounds and lease are read from it. */
+  readonly spec: LaunchSpec;
+  /** Called with each request that passed: Bridge.handle. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly say: Say;
+}
+
+/** The HTTP server of the instance: who may come in, before any byte of a body is read. */
+export interface Door {
+  /** Resolves with the port when connections are accepted; rejects with the system's error (EADDRINUSE). */
+  listen(): Promise<number>;
+  /** The old token stops working at once. */
+  setToken(tokenSha256: string): void;
+  /** A moved end; what clients are told once it is over. */
+  setLease(lease: Lease): void;
+  /** From now on requests are answered 410. */
+  endLease(): void;
+  /** Accepts no further connections and closes those that are open. Safe to call twice, and before listen. */
+  close(): Promise<void>;
+}
+
+/** What `createDoor` of door.ts is. */
+export type CreateDoor = (options: DoorOptions) => Door;

@@ -1,0 +1,84 @@
+// Makes the one file a shim is run from: src/shim bundled into a single CommonJS script, because loading one script
+// costs a shim a third of the memory and time of loading modules. A failure to bundle is a failure to start at all.
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** How node is told to stay small; measured in docs/adr. The young generation is what grows a shim. */
+export const shimNodeFlags: readonly string[] = [
+  '--max-old-space-size=64',
+  '--max-semi-space-size=1',
+  '--single-threaded',
+  '--v8-pool-size=0',
+  '--no-sparkplug',
+  '--no-maglev',
+];
+
+const pending = new Map<string, Promise<string>>();
+
+/**
+ * Puts the shim into `directory` as shim-<hash of its content>.cjs, whole or not at all, readable by every user.
+ * @returns its path; the same one as long as the shim does not change
+ */
+export function bundleShim(directory: string): Promise<string> {
+  const known = pending.get(directory);
+  if (known) return known;
+  const made = place(directory).catch((error: unknown) => {
+    pending.delete(directory);
+    throw error;
+  });
+  pending.set(directory, made);
+  return made;
+}
+
+async function place(directory: string): Promise<string> {
+  const content = await (isBuilt() ? readFile(prebuiltPath()) : renderShim());
+  const hash = createHash('sha256').update(content).digest('hex').slice(0, 16);
+  const path = join(directory, `shim-${hash}.cjs`);
+  if (await stat(path).catch(() => undefined)) return path;
+  await mkdir(directory, { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, content, { mode: 0o644 });
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  return path;
+}
+
+/** Whether this is the published program, compiled into dist/, which carries the shim ready-made. */
+function isBuilt(): boolean {
+  return import.meta.filename.endsWith('.js');
+}
+
+function prebuiltPath(): string {
+  return fileURLToPath(new URL('../shim/shim.cjs', import.meta.url));
+}
+
+/** Bundles src/shim/main.ts; what publishing puts at dist/shim/shim.cjs. */
+export async function renderShim(): Promise<Uint8Array> {
+  const esbuild = await import('esbuild');
+  try {
+    const result = await esbuild.build({
+      entryPoints: [fileURLToPath(new URL('../shim/main.ts', import.meta.url))],
+      bundle: true,
+      write: false,
+      platform: 'node',
+      format: 'cjs',
+      target: 'node20',
+      charset: 'ascii',
+      minifyWhitespace: true,
+      minifySyntax: true,
+      legalComments: 'none',
+      logLevel: 'silent',
+    });
+    const [file] = result.outputFiles;
+    if (!file) throw new Error('the shim was bundled into nothing');
+    return file.contents;
+  } finally {
+    // Otherwise its process stays for as long as ours.
+    await esbuild.stop();
+  }
+}

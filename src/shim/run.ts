@@ -1,0 +1,138 @@
+// Puts the parts of a shim together and wires them: child → bridge and log, door → bridge, control and lease → end.
+// Here is every trigger of the end. A failure of the shim itself ends the child with it.
+import { rmSync, writeSync } from 'node:fs';
+import { afterMonotonic } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import type { StopReason } from '../domain/instance.ts';
+import { createBridge } from './bridge/bridge.ts';
+import type { Child } from './child.ts';
+import { bundleFiles, contractVersion, type LaunchSpec, type Lease, type ShimState } from './contract.ts';
+import { createControl } from './control.ts';
+import { createDoor } from './door.ts';
+import { createEnding, exitRecord, writeExit } from './end.ts';
+import { createKeeper, type Keeper } from './keeper.ts';
+import { cleanMeta, cleanText, cutText } from './log-text.ts';
+import { readOutput } from './output.ts';
+import { createPace } from './pace.ts';
+import { createRedactor } from './redact.ts';
+import type { Say } from './seams.ts';
+import { openSpool } from './spool.ts';
+import { createTail } from './tail.ts';
+
+/** Words of the shim in its log: so many at once, then so many a second; the rest is counted. */
+const wordsAtOnce = 500;
+const wordsPerSecond = 50;
+
+/** Runs the instance to its end, which is the end of the process. */
+export function run(spec: LaunchSpec, first: Child): void {
+  const { bounds } = spec;
+  const redact = createRedactor(spec.secrets);
+  const text = { redact, lineBytesMax: bounds.logLineBytesMax };
+  const tail = createTail(text);
+  rmSync(bundleFiles.exit, { force: true });
+  const spool = openSpool({
+    directory: bundleFiles.spool,
+    spoolBytesMax: bounds.spoolBytesMax,
+    segmentBytes: bounds.spoolSegmentBytes,
+    onWritten: () => control.spooled(),
+  });
+  let keeper: Keeper | undefined;
+  const pace = createPace(wordsAtOnce, wordsPerSecond);
+  let unsaid = 0;
+  const say: Say = (level, message, meta) => {
+    if (!pace.take()) {
+      unsaid += 1;
+      return;
+    }
+    if (unsaid > 0) {
+      spool.append('system', 'warn', `${unsaid} messages were left out here: too many at once`, { unsaid });
+      unsaid = 0;
+    }
+    const word = cutText(cleanText(message, redact), bounds.logLineBytesMax);
+    if (level === 'error' && !keeper?.wasReady) tail.note(word);
+    spool.append('system', level, word, meta && (cleanMeta(meta, redact) as Record<string, unknown>));
+  };
+
+  const bridge = createBridge({ spec, say });
+  const door = createDoor({ spec, say, handle: (request, response) => bridge.handle(request, response) });
+  const state = (): ShimState => ({
+    contract: contractVersion,
+    instanceId: spec.instanceId,
+    generation: spec.generation,
+    pid: process.pid,
+    phase: kept.phase,
+    childPid: kept.child.hasExited() ? null : kept.child.pid,
+    restarts: kept.restarts,
+    server: kept.server,
+    ...bridge.counters(),
+    rssBytes: process.memoryUsage.rss(),
+  });
+  const control = createControl({
+    state,
+    onStop: (reason, times) => ending.begin(reason, times),
+    onDeadline: setLease,
+    onToken: (tokenSha256) => door.setToken(tokenSha256),
+  });
+  const identity = { instanceId: spec.instanceId, generation: spec.generation, keeper: () => kept, tail };
+  const ending = createEnding({
+    ...identity,
+    bridge,
+    door,
+    spool,
+    say,
+    onBegin: () => control.stateChanged(),
+    exit: (code) => process.exit(code),
+  });
+  const fail = (reason: StopReason, word: string): void => {
+    if (ending.begun()) return;
+    say('error', word);
+    ending.begin(reason, { drainMs: 0, graceMs: spec.graceMs });
+  };
+  const kept = createKeeper({
+    spec,
+    first,
+    bridge,
+    readOutput: (child) => readOutput({ child, bridge, spool, tail, text, bounds, say }),
+    say,
+    onPhase: () => control.stateChanged(),
+    onFailed: fail,
+  });
+  keeper = kept;
+
+  let cancelDeadline = (): void => {};
+  function setLease(lease: Lease): void {
+    cancelDeadline();
+    door.setLease(lease);
+    cancelDeadline = afterMonotonic(lease.remainingMs, () =>
+      ending.begin('expired', { drainMs: spec.drainMs, graceMs: spec.graceMs }),
+    );
+  }
+  setLease(spec.lease);
+
+  const { host, port } = spec.listen;
+  door
+    .listen()
+    .catch((error: unknown) => fail('start_failed', `Port ${port} of ${host}: ${portWord(error)}`));
+  control.listen().catch((error: unknown) => fail('start_failed', `Control socket: ${messageOf(error)}`));
+
+  process.on('SIGTERM', () => ending.begin('user', { drainMs: spec.drainMs, graceMs: spec.graceMs }));
+  process.on('SIGINT', () => ending.begin('user', { drainMs: spec.drainMs, graceMs: spec.graceMs }));
+  process.on('SIGHUP', () => {});
+  process.on('uncaughtException', (error: unknown) => {
+    writeSync(2, `${redact(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
+    kept.child.signal('SIGKILL');
+    tail.note(`The shim failed: ${redact(messageOf(error))}`);
+    spool.flushNow();
+    try {
+      writeExit(exitRecord(identity, 'crashed'));
+    } finally {
+      process.exit(1);
+    }
+  });
+  kept.start();
+}
+
+function portWord(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EADDRINUSE' ? 'something else is listening on it (EADDRINUSE)' : messageOf(error);
+}
