@@ -1,0 +1,102 @@
+// `users`: for admins, who may use this daemon and how much.
+import { type Command, Option } from 'commander';
+import type { UserView } from '../../api/contract.ts';
+import { Fault } from '../../base/errors.ts';
+import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
+import { type Paint, table } from '../output.ts';
+import { pick } from '../resolve.ts';
+
+interface UserOptions {
+  name?: string;
+  role?: 'user' | 'admin';
+  maxInstances?: string;
+}
+
+export function addUsers(program: Command, surroundings: Surroundings): void {
+  const users = program.command('users').summary('who may use this daemon (admins)');
+  const describe = (command: Command): Command =>
+    command
+      .option('--name <name>', 'how they are called')
+      .addOption(new Option('--role <role>', 'what they may do').choices(['user', 'admin']))
+      .option('--max-instances <n>', 'their quota; "default" for the setting');
+  declare(users, surroundings, {
+    usage: 'ls',
+    summary: 'list users',
+    handler: async (context) => {
+      const { data } = await context.api.all<UserView>('/users');
+      return { document: data, text: userTable(data, context.paint) };
+    },
+  });
+  declare<UserOptions>(users, surroundings, {
+    usage: 'add <email>',
+    summary: 'add a user; then "tokens add NAME --user EMAIL" gives them a token',
+    options: describe,
+    handler: async (context, options, email = '') => {
+      const body = { email, name: options.name ?? email, ...changes(options) };
+      const user = await context.api.one<UserView>('POST', '/users', { body });
+      return { document: user, text: `${user.email} is added (${user.role}).` };
+    },
+  });
+  declare<UserOptions>(users, surroundings, {
+    usage: 'set <user>',
+    summary: 'change a user',
+    options: describe,
+    handler: (context, options, wish = '') =>
+      patch(context, wish, {
+        ...(options.name === undefined ? {} : { name: options.name }),
+        ...changes(options),
+      }),
+  });
+  declare(users, surroundings, {
+    usage: 'disable <user>',
+    summary: 'lock a user out and end their instances',
+    handler: (context, _options, wish = '') => patch(context, wish, { disabled: true }),
+  });
+  declare(users, surroundings, {
+    usage: 'enable <user>',
+    summary: 'let a user in again',
+    handler: (context, _options, wish = '') => patch(context, wish, { disabled: false }),
+  });
+}
+
+/** The id of the user with this e-mail address, id, or unambiguous prefix of an id. */
+export async function resolveUser(context: Context, wish: string): Promise<string> {
+  const { data } = await context.api.all<UserView>('/users');
+  return pick(wish, data, {
+    what: 'user',
+    names: (user) => [user.email],
+    describe: (user) => `${user.id}  ${user.email}`,
+  });
+}
+
+async function patch(context: Context, wish: string, body: Record<string, unknown>): Promise<Answer> {
+  if (Object.keys(body).length === 0) throw new Fault('malformed_request', 'say what to change: see --help');
+  const id = await resolveUser(context, wish);
+  const user = await context.api.one<UserView>('PATCH', `/users/${id}`, { body });
+  return { document: user, text: userTable([user], context.paint) };
+}
+
+function changes(options: UserOptions): Record<string, unknown> {
+  return {
+    ...(options.role === undefined ? {} : { role: options.role }),
+    ...(options.maxInstances === undefined ? {} : { max_instances: quota(options.maxInstances) }),
+  };
+}
+
+function quota(text: string): number | null {
+  if (text === 'default') return null;
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new Fault('malformed_request', `--max-instances takes a whole number or "default"; got "${text}"`);
+}
+
+function userTable(users: readonly UserView[], paint: Paint): string {
+  const rows = users.map((user) => [
+    user.email,
+    user.id.slice(0, 8),
+    user.name,
+    user.role,
+    user.max_instances === null ? 'default' : String(user.max_instances),
+    user.disabled_at === null ? paint('green', 'active') : paint('red', 'disabled'),
+  ]);
+  return table(['E-MAIL', 'ID', 'NAME', 'ROLE', 'QUOTA', 'STATE'], rows, paint);
+}

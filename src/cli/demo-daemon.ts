@@ -1,0 +1,177 @@
+// The daemon the demo runs on: its own data directory, its own ports, nothing of the caller's settings. Whatever
+// happens, `close` leaves no process and no file behind; what a crashed daemon cannot end any more is found by the
+// data directory in its command line or as its working directory, a path nobody else has.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { monotonicMs, sleep } from '../base/clock.ts';
+import { Fault } from '../base/errors.ts';
+import { oneLine } from './output.ts';
+
+const readyMsMax = 90_000;
+const exitMsMax = 30_000;
+const sweepMsMax = 10_000;
+const linesMax = 40;
+
+export interface DemoDaemon {
+  readonly dataDir: string;
+  readonly url: string;
+  /** The last lines the daemon wrote, for when something fails. */
+  lastLines(): readonly string[];
+  /** Resolves when the daemon has exited, with a sentence about it. */
+  readonly gone: Promise<string>;
+  /** Stops the daemon unless it is ending by itself, waits, removes everything. Safe to call twice. */
+  close(state: 'running' | 'ending'): Promise<void>;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Starts it and waits for its `ready` line. @throws Fault start_failed with its last words */
+export async function startDemoDaemon(env: Env, signal: AbortSignal): Promise<DemoDaemon> {
+  // The path as processes will show it: a linked temporary directory would hide them from the sweep.
+  const dataDir = await mkdtemp(join(await realpath(tmpdir()), 'minimcp-demo-'));
+  const lines: string[] = [];
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, `main${extname(import.meta.filename)}`), 'up'],
+    {
+      env: demoEnvironment(env, dataDir),
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own: Ctrl-C reaches the demo, which then ends things in the right order.
+      detached: true,
+    },
+  );
+  const gone = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(`could not be started: ${error.message}`));
+    child.once('exit', (code, by) =>
+      resolve(by === null ? `exited with code ${code}` : `was ended by ${by}`),
+    );
+  });
+  const url = readyUrl(child, lines);
+  let closing: Promise<void> | undefined;
+  const close = (state: 'running' | 'ending'): Promise<void> => {
+    closing ??= end({ child, gone, dataDir, state });
+    return closing;
+  };
+  try {
+    const address = await firstOf(url, gone, signal);
+    return { dataDir, url: address, gone, close, lastLines: () => lines };
+  } catch (error) {
+    await close('running');
+    if (signal.aborted) throw signal.reason;
+    throw new Fault('start_failed', [`the daemon ${String(error)}`, ...lines].join('\n'));
+  }
+}
+
+function demoEnvironment(env: Env, dataDir: string): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(
+    ([name]) => !name.startsWith('MINIMCP_') && name !== 'DATABASE_URL',
+  );
+  return {
+    ...Object.fromEntries(kept),
+    MINIMCP_DATA_DIR: dataDir,
+    MINIMCP_PORT: '0',
+    ...(env.MINIMCP_PORT_RANGE === undefined ? {} : { MINIMCP_PORT_RANGE: env.MINIMCP_PORT_RANGE }),
+  };
+}
+
+function readyUrl(child: ChildProcess, lines: string[]): Promise<string> {
+  return new Promise((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        lines.push(oneLine(line));
+        if (lines.length > linesMax) lines.shift();
+        const url = urlOfReady(line);
+        if (url !== undefined) resolve(url);
+      });
+    }
+  });
+}
+
+function urlOfReady(line: string): string | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const entry: unknown = JSON.parse(line);
+    if (typeof entry !== 'object' || entry === null || !('msg' in entry) || entry.msg !== 'ready')
+      return undefined;
+    return 'url' in entry && typeof entry.url === 'string' ? entry.url : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The URL, or a rejection with why there will be none. */
+function firstOf(url: Promise<string>, gone: Promise<string>, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(`was not ready after ${readyMsMax / 1_000} s`), readyMsMax);
+    const onAbort = (): void => reject('was interrupted');
+    const settle = (finish: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      finish();
+    };
+    signal.addEventListener('abort', () => settle(onAbort), { once: true });
+    void url.then((address) => settle(() => resolve(address)));
+    void gone.then((how) => settle(() => reject(how)));
+  });
+}
+
+interface Ending {
+  readonly child: ChildProcess;
+  readonly gone: Promise<string>;
+  readonly dataDir: string;
+  readonly state: 'running' | 'ending';
+}
+
+async function end({ child, gone, dataDir, state }: Ending): Promise<void> {
+  // One that is ending already takes a signal as "at once".
+  if (state === 'running') child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), exitMsMax);
+  await gone;
+  clearTimeout(timer);
+  await sweep(dataDir);
+  await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Ends every process that lives in the data directory, and waits until none does. */
+async function sweep(dataDir: string): Promise<void> {
+  const startedMs = monotonicMs();
+  for (;;) {
+    const pids = await residents(dataDir);
+    if (pids.length === 0) return;
+    const spentMs = monotonicMs() - startedMs;
+    if (spentMs > sweepMsMax) {
+      throw new Fault('internal', `processes ${pids.join(', ')} of ${dataDir} could not be ended`);
+    }
+    // First a request, so that the database can close its files; then no more asking.
+    for (const pid of pids) kill(pid, spentMs < sweepMsMax / 2 ? 'SIGTERM' : 'SIGKILL');
+    await sleep(200);
+  }
+}
+
+async function residents(dataDir: string): Promise<number[]> {
+  const entries = (await readdir('/proc').catch(() => []))
+    .map(Number)
+    .filter((pid) => pid > 1 && pid !== process.pid);
+  const found = await Promise.all(
+    entries.map(async (pid) => {
+      const [cwd, argv] = await Promise.all([
+        readlink(`/proc/${pid}/cwd`).catch(() => ''),
+        readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
+      ]);
+      return `${cwd}/`.startsWith(`${dataDir}/`) || argv.includes(dataDir) ? [pid] : [];
+    }),
+  );
+  return found.flat();
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // Gone meanwhile, which is what was wanted.
+  }
+}
