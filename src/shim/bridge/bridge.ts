@@ -1,0 +1,119 @@
+// The way between the door and the child's pipes: takes requests that passed the door, answers every one of them.
+// It outlives the child: when that dies, calls in flight get a JSON-RPC error and sessions are forgotten.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { monotonicMs } from '../../base/clock.ts';
+import type { Bridge, BridgeOptions } from '../seams.ts';
+import { codes, isOpen, refuse } from './answers.ts';
+import { readBody } from './body.ts';
+import { failAllCalls } from './calls.ts';
+import { takeLine } from './from-child.ts';
+import { takeDelete, takeGet } from './legacy.ts';
+import { openLegacy } from './opening.ts';
+import { takePost } from './post.ts';
+import { removeSession } from './sessions.ts';
+import { type Core, createCore } from './state.ts';
+import { createSweep } from './sweep.ts';
+
+/** Makes the bridge of one instance. */
+export function createBridge({ spec, say }: BridgeOptions): Bridge {
+  const core = createCore(spec, say);
+  const sweep = createSweep(core);
+  return {
+    async open(link, signal) {
+      core.link = link;
+      core.blocked = false;
+      link.onDrain(() => {
+        core.blocked = false;
+        runHeld(core);
+      });
+      sweep.wake();
+      const server = await openLegacy(core, signal);
+      core.server = server;
+      runHeld(core);
+      const { name, version } = server.serverInfo;
+      return { name, version, protocolVersion: server.protocolVersion };
+    },
+    receive(line) {
+      takeLine(core, line);
+    },
+    childGone(reason) {
+      core.link = null;
+      core.server = null;
+      core.blocked = false;
+      core.childLevel = null;
+      failAllCalls(core, `The server process ended: ${reason}`);
+      core.serverCalls.clear();
+      for (const session of [...core.sessions.values()]) removeSession(core, session);
+    },
+    handle(request, response) {
+      handle(core, request, response);
+      sweep.wake();
+    },
+    counters() {
+      const inFlight = core.calls.size;
+      const idleMs =
+        core.requests === 0
+          ? null
+          : inFlight > 0 || core.idleSinceMs === null
+            ? 0
+            : monotonicMs() - core.idleSinceMs;
+      return { sessions: core.sessions.size, inFlight, requests: core.requests, idleMs };
+    },
+    drain(signal) {
+      core.draining = true;
+      runHeld(core);
+      return new Promise((resolve) => {
+        const done = (): void => {
+          if (core.calls.size > 0 && !signal.aborted) return;
+          core.whenIdle.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        core.whenIdle.add(done);
+        signal.addEventListener('abort', done, { once: true });
+        done();
+      });
+    },
+    close() {
+      core.closed = true;
+      core.draining = true;
+      sweep.stop();
+      failAllCalls(core, 'The instance is stopping');
+      for (const session of [...core.sessions.values()]) removeSession(core, session);
+      runHeld(core);
+    },
+  };
+}
+
+function handle(core: Core, request: IncomingMessage, response: ServerResponse): void {
+  if (core.draining) {
+    refuse(response, { status: 503, code: codes.refused, message: 'The instance is stopping', closes: true });
+    return;
+  }
+  if (request.method === 'GET') return void takeGet(core, request, response);
+  if (request.method === 'DELETE') return void takeDelete(core, request, response);
+  if (!core.blocked)
+    return void readBody(core, request, response, (body) => takePost(core, request, response, body));
+  // The child does not read: neither do we.
+  if (core.held.size >= core.bounds.inFlightMax) {
+    refuse(response, {
+      status: 503,
+      code: codes.refused,
+      message: 'The server does not keep up',
+      retryAfterS: 1,
+      closes: true,
+    });
+    return;
+  }
+  const again = (): void => {
+    if (isOpen(response)) handle(core, request, response);
+  };
+  core.held.add(again);
+  response.once('close', () => core.held.delete(again));
+}
+
+function runHeld(core: Core): void {
+  const held = [...core.held];
+  core.held.clear();
+  for (const again of held) again();
+}

@@ -1,0 +1,123 @@
+// One POST, body received: JSON first, then what kind of message it is and whose. Malformed documents are answered 400
+// with -32700; nothing that is not a JSON-RPC message goes further.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { accept, answerJson, codes, isOpen, refuse } from './answers.ts';
+import { initialize, sessionOf, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
+import { kindOf } from './messages.ts';
+import type { Core, Json } from './state.ts';
+
+/** Answers the request, now or once the child has. */
+export function takePost(core: Core, request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+  const text = body.toString('utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return void refuse(response, { status: 400, code: codes.parse, message: 'The body is not valid JSON' });
+  }
+  if (tooDeep(text, core.bounds.jsonDepthMax))
+    return void refuse(response, {
+      status: 400,
+      code: codes.parse,
+      message: `The body is nested deeper than ${core.bounds.jsonDepthMax} levels`,
+    });
+  if (Array.isArray(value)) return void takeArray(core, request, response, value);
+  const kind = kindOf(value);
+  if (kind === 'junk')
+    return void refuse(response, {
+      status: 400,
+      code: codes.invalidRequest,
+      message: 'The body is not a JSON-RPC message',
+    });
+  const message = value as Json;
+  const idText = kind === 'request' ? JSON.stringify(message.id) : 'null';
+  if (kind === 'request') {
+    core.requests += 1;
+    if (core.calls.size >= core.bounds.inFlightMax)
+      return void refuse(response, {
+        status: 503,
+        code: codes.refused,
+        idText,
+        message: `${core.bounds.inFlightMax} requests are in flight already`,
+        retryAfterS: 1,
+      });
+    if (message.method === 'initialize') return void takeInitialize(core, response, message, idText);
+  }
+  const session = sessionOf(core, request, response, idText);
+  if (session === null) return;
+  if (kind === 'request') return void takeRequest(core, session, message, { response, stream: null });
+  takeQuietMessage(core, session, message, text);
+  accept(response);
+}
+
+function takeArray(core: Core, request: IncomingMessage, response: ServerResponse, items: unknown[]): void {
+  const session = sessionOf(core, request, response);
+  if (session === null) return;
+  const wrong = (message: string): void =>
+    refuse(response, { status: 400, code: codes.invalidRequest, message });
+  if (session.version !== '2025-03-26') return void wrong('Batches ended with revision 2025-06-18');
+  if (items.length === 0 || items.some((item) => kindOf(item) === 'junk'))
+    return void wrong('The batch is not one of JSON-RPC messages');
+  const requests = items.filter((item) => kindOf(item) === 'request').length;
+  core.requests += requests;
+  if (core.calls.size + requests > core.bounds.inFlightMax)
+    return void refuse(response, {
+      status: 503,
+      code: codes.refused,
+      message: 'Too many requests in flight',
+      retryAfterS: 1,
+    });
+  takeBatch(core, session, items as Json[], response);
+}
+
+/** Answers at once when the child is ready, else as soon as it is. */
+function takeInitialize(core: Core, response: ServerResponse, message: Json, idText: string): void {
+  const unavailable = (text: string): void =>
+    refuse(response, { status: 503, code: codes.refused, idText, message: text, retryAfterS: 1 });
+  if (core.draining) return void unavailable('The instance is stopping');
+  if (core.server !== null) {
+    const made = initialize(core, message, idText, false);
+    if (made === null) return void unavailable('Too many sessions are in use');
+    return void answerJson(response, 200, made.text, ['Mcp-Session-Id', made.session.id]);
+  }
+  if (core.held.size >= core.bounds.inFlightMax) return void unavailable('The server is starting');
+  const again = (): void => {
+    clearTimeout(timer);
+    if (isOpen(response)) takeInitialize(core, response, message, idText);
+  };
+  const timer = setTimeout(() => {
+    core.held.delete(again);
+    unavailable('The server is not ready');
+  }, core.spec.child.startTimeoutMs);
+  core.held.add(again);
+  response.once('close', () => {
+    clearTimeout(timer);
+    core.held.delete(again);
+  });
+}
+
+/** Counts brackets outside of strings; the text is valid JSON already. */
+function tooDeep(text: string, depthMax: number): boolean {
+  if (text.length <= depthMax) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) at = endOfString(text, at);
+    else if (code === 0x5b || code === 0x7b) {
+      depth += 1;
+      if (depth > depthMax) return true;
+    } else if (code === 0x5d || code === 0x7d) depth -= 1;
+  }
+  return false;
+}
+
+function endOfString(text: string, start: number): number {
+  let at = text.indexOf('"', start + 1);
+  while (at !== -1) {
+    let slashes = 0;
+    while (text.charCodeAt(at - 1 - slashes) === 0x5c) slashes += 1;
+    if (slashes % 2 === 0) return at;
+    at = text.indexOf('"', at + 1);
+  }
+  return text.length;
+}

@@ -1,0 +1,161 @@
+// Requests of the child to a client (sampling, elicitation, roots): each goes to exactly one client that declared it
+// can answer, or is answered with an error. An answer counts only from the session that was asked.
+import { monotonicMs } from '../../base/clock.ts';
+import { codes, errorText } from './answers.ts';
+import { sayInCall, toChild } from './calls.ts';
+import { objectIn, stringIn } from './messages.ts';
+import type { Call, Core, Json, ServerCall, Session } from './state.ts';
+import { sendOn } from './streams.ts';
+
+/** Questions of the child that may wait at once. */
+const askedMax = 64;
+
+/** Whether capabilities of a client cover a request of the child. */
+export function canAnswer(capabilities: Json, message: Json): boolean {
+  const params = message.params;
+  switch (message.method) {
+    case 'roots/list':
+      return objectIn(capabilities, 'roots') !== undefined;
+    case 'sampling/createMessage': {
+      const sampling = objectIn(capabilities, 'sampling');
+      const usesTools =
+        objectIn(params, 'toolChoice') !== undefined || Array.isArray((params as Json)?.tools);
+      return sampling !== undefined && (!usesTools || objectIn(sampling, 'tools') !== undefined);
+    }
+    case 'elicitation/create': {
+      const elicitation = objectIn(capabilities, 'elicitation');
+      if (elicitation === undefined) return false;
+      if (stringIn(params, 'mode') === 'url') return objectIn(elicitation, 'url') !== undefined;
+      return elicitation.form !== undefined || elicitation.url === undefined;
+    }
+    default:
+      return false;
+  }
+}
+
+/** Takes a request of the child: answers it, or passes it to the one client that should. */
+export function takeServerRequest(core: Core, message: Json): void {
+  const childIdText = JSON.stringify(message.id);
+  if (message.method === 'ping') {
+    toChild(core, `{"jsonrpc":"2.0","id":${childIdText},"result":{}}`);
+    return;
+  }
+  const target = core.serverCalls.size < askedMax ? whoAnswers(core, message) : null;
+  if (target === null) {
+    toChild(
+      core,
+      errorText(childIdText, codes.methodNotFound, `No client can answer ${String(message.method)} now`),
+    );
+    return;
+  }
+  const progressToken = objectIn(message.params, '_meta')?.progressToken;
+  const asked: ServerCall = {
+    id: core.nextServerId++,
+    childIdText,
+    method: String(message.method),
+    session: target.session,
+    call: target.call,
+    progressToken: progressToken === undefined ? null : JSON.stringify(progressToken),
+    askedMs: monotonicMs(),
+  };
+  core.serverCalls.set(asked.id, asked);
+  if (target.call !== null) target.call.asked += 1;
+  if (target.call?.taker != null) {
+    if (!target.call.taker.ask(target.call, asked, message))
+      failServerCall(core, asked, codes.methodNotFound, 'The client cannot answer this');
+    return;
+  }
+  const text = JSON.stringify({ ...message, id: asked.id });
+  if (target.call !== null) sayInCall(core, target.call, text);
+  else if (target.session !== null) sendOn(core, target.session.own, text);
+}
+
+interface Target {
+  readonly session: Session | null;
+  readonly call: Call | null;
+}
+
+/** The one client whose request is in flight; failing that the only session that declared the capability. */
+function whoAnswers(core: Core, message: Json): Target | null {
+  let last: Call | null = null;
+  const clients = new Set<unknown>();
+  for (const call of core.calls.values()) {
+    if (call.session === null && call.taker === null) continue;
+    if (call.idText === ownId) continue;
+    last = call;
+    clients.add(call.session ?? call);
+  }
+  if (last !== null && clients.size === 1) {
+    if (last.session !== null && !canAnswer(last.session.capabilities, message)) return null;
+    return { session: last.session, call: last };
+  }
+  const able = [...core.sessions.values()].filter((session) => canAnswer(session.capabilities, message));
+  const [only] = able;
+  if (only === undefined || able.length > 1) return null;
+  return { session: only, call: [...only.calls].at(-1) ?? null };
+}
+
+/** Stands in for a client's id in calls the shim makes itself. */
+export const ownId = '';
+
+/** A client's answer to a request of the child. Answers nobody asked this session for are dropped. */
+export function takeClientAnswer(core: Core, session: Session | null, message: Json): void {
+  const asked = typeof message.id === 'number' ? core.serverCalls.get(message.id) : undefined;
+  if (asked === undefined || asked.session !== session) return;
+  const answer = message.error === undefined ? { result: message.result } : { error: message.error };
+  answerServerCall(core, asked, answer);
+}
+
+/** Gives the child its answer. */
+export function answerServerCall(
+  core: Core,
+  asked: ServerCall,
+  answer: { result: unknown } | { error: unknown },
+): void {
+  if (!dropServerCall(core, asked)) return;
+  const [name, value] = Object.entries(answer)[0] as [string, unknown];
+  toChild(core, `{"jsonrpc":"2.0","id":${asked.childIdText},"${name}":${JSON.stringify(value)}}`);
+}
+
+export function failServerCall(core: Core, asked: ServerCall, code: number, message: string): void {
+  answerServerCall(core, asked, { error: { code, message } });
+}
+
+function dropServerCall(core: Core, asked: ServerCall): boolean {
+  if (!core.serverCalls.delete(asked.id)) return false;
+  if (asked.call !== null) {
+    asked.call.asked -= 1;
+    asked.call.touchedMs = monotonicMs();
+  }
+  return true;
+}
+
+/** The child takes its request back: the client that was asked is told. */
+export function takeServerCancel(core: Core, message: Json): void {
+  const wanted = JSON.stringify((message.params as Json)?.requestId);
+  for (const asked of core.serverCalls.values()) {
+    if (asked.childIdText !== wanted) continue;
+    dropServerCall(core, asked);
+    const text = JSON.stringify({ ...message, params: { ...(message.params as Json), requestId: asked.id } });
+    if (asked.call?.taker != null) asked.call.taker.notify(asked.call, message);
+    else if (asked.call !== null && core.calls.has(asked.call.childId)) sayInCall(core, asked.call, text);
+    else if (asked.session !== null) sendOn(core, asked.session.own, text);
+    return;
+  }
+}
+
+/** Questions a session can no longer answer, and those open for too long, fail. */
+export function failServerCalls(core: Core, which: (asked: ServerCall) => boolean, reason: string): void {
+  for (const asked of [...core.serverCalls.values()])
+    if (which(asked)) failServerCall(core, asked, codes.internal, reason);
+}
+
+/** Progress of a client on a question of the child. */
+export function takeClientProgress(core: Core, session: Session, message: Json): void {
+  const token = JSON.stringify((message.params as Json)?.progressToken);
+  for (const asked of core.serverCalls.values()) {
+    if (asked.session !== session || asked.progressToken !== token) continue;
+    toChild(core, JSON.stringify(message));
+    return;
+  }
+}

@@ -1,0 +1,153 @@
+// What the parts of the bridge share: the child's link, the calls in flight, the sessions. Types and the one
+// constructor; nothing here acts. Everything in it is bounded by the LaunchSpec's bounds.
+import type { ServerResponse } from 'node:http';
+import type { Bounds, LaunchSpec } from '../contract.ts';
+import type { ChildLink, Say } from '../seams.ts';
+
+export type Json = Record<string, unknown>;
+
+/** The child's answer to the one real initialize. */
+export interface InitializeResult {
+  readonly protocolVersion: string;
+  readonly capabilities: Json;
+  readonly serverInfo: { readonly name: string; readonly version: string };
+  readonly instructions?: string;
+}
+
+/** A response body of server-sent events. It outlives its connection: a client may come back for the rest. */
+export interface Stream {
+  /** 0 is the session's own stream (GET); every POST that streams has a number of its own. */
+  readonly no: number;
+  readonly session: Session | null;
+  response: ServerResponse | null;
+  /** Answers still to come on it; at zero it ends. The session's own stream never reaches zero. */
+  openCalls: number;
+  /** Sequence number of its last event. */
+  lastEvent: number;
+}
+
+export interface StoredEvent {
+  readonly stream: number;
+  readonly seq: number;
+  readonly text: string;
+  /** False while no client connection has been given it. */
+  sent: boolean;
+}
+
+/** One legacy client: a Mcp-Session-Id. */
+export interface Session {
+  readonly id: string;
+  readonly version: string;
+  readonly capabilities: Json;
+  /** The session's own stream; its connections, newest last. */
+  readonly own: Stream;
+  readonly listeners: ServerResponse[];
+  readonly streams: Map<number, Stream>;
+  readonly events: StoredEvent[];
+  eventBytes: number;
+  nextStream: number;
+  readonly calls: Set<Call>;
+  readonly subscriptions: Set<string>;
+  logLevel: number | null;
+  usedMs: number;
+  /** Set for clients of HTTP+SSE (2024-11-05): every message goes to this one stream. */
+  readonly sse: boolean;
+}
+
+/** A request the child has not answered. */
+export interface Call {
+  /** The id, and the progress token, under which the child knows it. */
+  readonly childId: number;
+  /** The client's id as JSON text. */
+  readonly idText: string;
+  readonly method: string;
+  readonly session: Session | null;
+  /** The client's progress token as JSON text. */
+  readonly progressToken: string | null;
+  /** The resource or the level the request is about, where the answer changes our books. */
+  readonly subject: string | null;
+  response: ServerResponse | null;
+  stream: Stream | null;
+  /** Monotonic time of the last sign of life. */
+  touchedMs: number;
+  /** Requests of the child to this call's client that are unanswered: its clock stands meanwhile. */
+  asked: number;
+  /** Who takes the answer instead of a legacy client: the shim itself, or the modern part. */
+  readonly taker: Taker | null;
+}
+
+/** Takes what the child says about a call. `text` is the message as it came, `message` the same parsed. */
+export interface Taker {
+  answer(call: Call, message: Json, text: string): void;
+  notify(call: Call, message: Json): void;
+  /** A request of the child that this call's client must answer; false: it cannot. */
+  ask(call: Call, asked: ServerCall, message: Json): boolean;
+}
+
+/** A request of the child that a client has not answered. */
+export interface ServerCall {
+  readonly id: number;
+  /** The child's id as JSON text. */
+  readonly childIdText: string;
+  readonly method: string;
+  readonly session: Session | null;
+  readonly call: Call | null;
+  readonly progressToken: string | null;
+  readonly askedMs: number;
+}
+
+export interface Core {
+  readonly spec: LaunchSpec;
+  readonly bounds: Bounds;
+  readonly say: Say;
+  link: ChildLink | null;
+  /** The child has answered initialize and may be called. */
+  server: InitializeResult | null;
+  /** The child does not read: no new body is taken until it does. */
+  blocked: boolean;
+  draining: boolean;
+  closed: boolean;
+  readonly calls: Map<number, Call>;
+  readonly serverCalls: Map<number, ServerCall>;
+  readonly sessions: Map<string, Session>;
+  /** Work to do once the child reads again, is ready, or is given up. */
+  readonly held: Set<() => void>;
+  /** Called when no call is in flight any more. */
+  readonly whenIdle: Set<() => void>;
+  nextId: number;
+  nextServerId: number;
+  requests: number;
+  idleSinceMs: number | null;
+  /** Bytes of request bodies that are being received. */
+  bodyBytes: number;
+  /** Bytes in the event stores of all sessions. */
+  eventBytes: number;
+  /** The level the child was last told, an index into logLevels. */
+  childLevel: number | null;
+}
+
+/** Makes the empty state of a bridge. */
+export function createCore(spec: LaunchSpec, say: Say): Core {
+  return {
+    spec,
+    bounds: spec.bounds,
+    say,
+    link: null,
+    server: null,
+    blocked: false,
+    draining: false,
+    closed: false,
+    calls: new Map(),
+    serverCalls: new Map(),
+    sessions: new Map(),
+    held: new Set(),
+    whenIdle: new Set(),
+    nextId: 1,
+    nextServerId: 1,
+    requests: 0,
+    idleSinceMs: null,
+    bodyBytes: 0,
+    eventBytes: 0,
+    childLevel: null,
+  };
+}

@@ -1,0 +1,61 @@
+// The bridge's one timer: it ends calls and questions without a sign of life and sessions nobody uses, and keeps open
+// streams from being cut by what stands between. It runs only while there is something to look after.
+
+import { monotonicMs } from '../../base/clock.ts';
+import { isOpen } from './answers.ts';
+import { timeOutCalls } from './calls.ts';
+import { endSession } from './legacy.ts';
+import { failServerCalls } from './server-requests.ts';
+import { idleSessions } from './sessions.ts';
+import type { Core } from './state.ts';
+
+/** How often a quiet stream says that it is still there. */
+const keepAliveMs = 25_000;
+
+export interface Sweep {
+  /** Something may have to be looked after from now on. */
+  wake(): void;
+  stop(): void;
+}
+
+/** Makes the timer; it sleeps until it is woken. */
+export function createSweep(core: Core): Sweep {
+  let timer: NodeJS.Timeout | null = null;
+  let keptAliveMs = monotonicMs();
+  const everyMs = (): number | null => {
+    if (core.calls.size > 0 || core.serverCalls.size > 0)
+      return Math.max(10, Math.min(1_000, core.bounds.requestTimeoutMs / 4));
+    if (core.sessions.size > 0) return Math.max(10, Math.min(keepAliveMs, core.bounds.sessionIdleMs / 4));
+    return null;
+  };
+  const arm = (): void => {
+    const ms = everyMs();
+    timer = ms === null ? null : setTimeout(run, ms).unref();
+  };
+  const run = (): void => {
+    timeOutCalls(core);
+    const asked = monotonicMs() - core.bounds.sessionIdleMs;
+    failServerCalls(core, (call) => call.askedMs <= asked, 'Nobody answered in time');
+    for (const session of idleSessions(core)) endSession(core, session, 'The session was idle');
+    if (monotonicMs() - keptAliveMs >= keepAliveMs) keepAlive();
+    arm();
+  };
+  const keepAlive = (): void => {
+    keptAliveMs = monotonicMs();
+    for (const session of core.sessions.values()) {
+      for (const response of session.listeners)
+        if (isOpen(response) && response.writableLength === 0) response.write(':\n\n');
+      for (const { response } of session.streams.values())
+        if (response !== null && isOpen(response) && response.writableLength === 0) response.write(':\n\n');
+    }
+  };
+  return {
+    wake() {
+      if (timer === null) arm();
+    },
+    stop() {
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+    },
+  };
+}
