@@ -4,7 +4,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { monotonicMs } from '../base/clock.ts';
-import { type StopReason, stopReasons } from '../domain/instance.ts';
+import type { StopReason } from '../domain/instance.ts';
 import {
   bundleFiles,
   type ControlNews,
@@ -14,6 +14,7 @@ import {
   type Lease,
   type ShimState,
 } from './contract.ts';
+import { readRequest } from './control-request.ts';
 import { createFramer } from './framing.ts';
 
 export interface ControlOptions {
@@ -44,6 +45,11 @@ interface Connection {
   epoch: number | undefined;
 }
 
+interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
 /** Makes the control socket. */
 export function createControl(options: ControlOptions): Control {
   const connections = new Set<Connection>();
@@ -57,30 +63,45 @@ export function createControl(options: ControlOptions): Control {
     if (socket.writableLength > unreadBytesMax) socket.destroy();
     else socket.write(`${JSON.stringify(message)}\n`);
   };
-  const refuse = (connection: Connection, id: number, code: string, message: string): void =>
-    send(connection, { id, error: { code, message } });
   const tell = (news: ControlNews): void => {
     for (const connection of connections) if (connection.epoch === highestEpoch) send(connection, news);
   };
 
-  const answer = (connection: Connection, request: ControlRequest): void => {
-    const { id } = request;
+  /** Why a request may not be served now. Takes note of a hello. */
+  const refusal = (connection: Connection, request: ControlRequest): Refusal | undefined => {
     if (request.method === 'hello') {
       if (request.contract !== contractVersion) {
-        return refuse(connection, id, 'contract', `this shim speaks contract ${contractVersion}`);
+        return { code: 'contract', message: `this shim speaks contract ${contractVersion}` };
       }
-      if (request.epoch < highestEpoch) return refuse(connection, id, 'fenced', fencedBy(highestEpoch));
-      connection.epoch = request.epoch;
-      highestEpoch = request.epoch;
+      if (request.epoch >= highestEpoch) {
+        connection.epoch = request.epoch;
+        highestEpoch = request.epoch;
+        return undefined;
+      }
     } else if (connection.epoch === undefined) {
-      return refuse(connection, id, 'malformed', 'say hello first');
-    } else if (connection.epoch < highestEpoch) {
-      return refuse(connection, id, 'fenced', fencedBy(highestEpoch));
+      return { code: 'malformed', message: 'say hello first' };
+    } else if (connection.epoch === highestEpoch) {
+      return undefined;
     }
+    return { code: 'fenced', message: `a supervisor of epoch ${highestEpoch} has taken over` };
+  };
+
+  const answer = (request: ControlRequest): ShimState => {
     if (request.method === 'stop') options.onStop(request.reason, request);
     if (request.method === 'deadline') options.onDeadline(request.lease);
     if (request.method === 'token') options.onToken(request.tokenSha256);
-    send(connection, { id, state: options.state() });
+    return options.state();
+  };
+
+  const receive = (connection: Connection, line: Buffer): void => {
+    if (line.length === 0) return;
+    const request = readRequest(line);
+    if ('problem' in request) {
+      send(connection, { id: request.id, error: { code: 'malformed', message: request.problem } });
+      return;
+    }
+    const error = refusal(connection, request);
+    send(connection, error ? { id: request.id, error } : { id: request.id, state: answer(request) });
   };
 
   const server = createServer((socket) => {
@@ -89,13 +110,12 @@ export function createControl(options: ControlOptions): Control {
     const framer = createFramer({
       lineBytesMax,
       keepBytes: 0,
-      onLine: (line) => {
-        if (line.length === 0) return;
-        const request = readRequest(line);
-        if ('problem' in request) refuse(connection, request.id, 'malformed', request.problem);
-        else answer(connection, request);
-      },
-      onLong: () => refuse(connection, 0, 'malformed', `a line may have ${lineBytesMax} bytes`),
+      onLine: (line) => receive(connection, line),
+      onLong: () =>
+        send(connection, {
+          id: 0,
+          error: { code: 'malformed', message: `a line may have ${lineBytesMax} bytes` },
+        }),
     });
     socket.on('data', (chunk: Buffer) => framer.push(chunk));
     socket.on('error', () => socket.destroy());
@@ -130,70 +150,4 @@ export function createControl(options: ControlOptions): Control {
       else spooledTimer = setTimeout(now, waitMs);
     },
   };
-}
-
-function fencedBy(epoch: number): string {
-  return `a supervisor of epoch ${epoch} has taken over`;
-}
-
-interface Problem {
-  readonly id: number;
-  readonly problem: string;
-}
-
-/** Checks a request by hand; fields it does not know are ignored. */
-export function readRequest(line: Buffer): ControlRequest | Problem {
-  let value: Record<string, unknown> | null;
-  try {
-    value = JSON.parse(line.toString('utf8'));
-  } catch {
-    return { id: 0, problem: 'not JSON' };
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { id: 0, problem: 'not an object' };
-  const { id, method } = value;
-  if (typeof id !== 'number' || !Number.isSafeInteger(id)) return { id: 0, problem: 'id must be an integer' };
-  switch (method) {
-    case 'hello':
-      if (!isCount(value.contract)) return { id, problem: 'contract must be a number' };
-      if (!isCount(value.epoch)) return { id, problem: 'epoch must be a number, 0 or more' };
-      return { id, method, contract: value.contract, epoch: value.epoch };
-    case 'state':
-      return { id, method };
-    case 'stop': {
-      const { reason, drainMs, graceMs } = value;
-      if (!stopReasons.includes(reason as StopReason)) return { id, problem: 'reason is not a stop reason' };
-      if (!isDuration(drainMs) || !isDuration(graceMs))
-        return { id, problem: 'drainMs and graceMs must be 0 or more' };
-      return { id, method, reason: reason as StopReason, drainMs, graceMs };
-    }
-    case 'deadline': {
-      const lease = value.lease as Partial<Lease> | null | undefined;
-      const { remainingMs, expiresAt } = lease ?? {};
-      if (typeof remainingMs !== 'number' || !Number.isFinite(remainingMs)) {
-        return { id, problem: 'lease.remainingMs must be a number' };
-      }
-      if (typeof expiresAt !== 'string' || Number.isNaN(Date.parse(expiresAt))) {
-        return { id, problem: 'lease.expiresAt must be a time' };
-      }
-      return { id, method, lease: { remainingMs, expiresAt } };
-    }
-    case 'token': {
-      const { tokenSha256 } = value;
-      if (typeof tokenSha256 !== 'string' || !/^[0-9a-f]{64}$/.test(tokenSha256)) {
-        return { id, problem: 'tokenSha256 must be 64 hexadecimal digits' };
-      }
-      return { id, method, tokenSha256 };
-    }
-    default:
-      return { id, problem: 'no such method' };
-  }
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isDuration(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
 }

@@ -36,7 +36,7 @@ const headCharsMax = 160;
 
 const words = Object.keys(levelWords).join('|');
 const bracketed = new RegExp(`[\\[(<](${words})[\\])>]`, 'i');
-const leading = new RegExp(`^\\W{0,4}(?:npm )?(${words})(?:[!:]|\\s+-\\s)`, 'i');
+const leading = new RegExp(`^\\W{0,4}(?:npm )?(${words})(?:[!:]|\\s+-\\s)|^npm (${words})\\b`, 'i');
 const logfmt = new RegExp(`\\b(?:level|severity|lvl)=["']?(${words})\\b`, 'i');
 const capitals = new RegExp(`(?:^|[^A-Za-z0-9_])(${words.toUpperCase()})(?![A-Za-z0-9_])`);
 const thrown =
@@ -55,7 +55,8 @@ export function levelOf(line: string): Level {
   if (numbered) return levelOfSyslog(Number(numbered[1]));
   const letter = glog.exec(head)?.[1];
   if (letter) return letter === 'I' ? 'info' : letter === 'W' ? 'warn' : 'error';
-  const word = (bracketed.exec(head) ?? leading.exec(head) ?? logfmt.exec(head) ?? capitals.exec(head))?.[1];
+  const found = bracketed.exec(head) ?? leading.exec(head) ?? logfmt.exec(head) ?? capitals.exec(head);
+  const word = found?.[1] ?? found?.[2];
   if (word) return levelWords[word.toLowerCase()] ?? 'info';
   return thrown.test(head) ? 'error' : 'info';
 }

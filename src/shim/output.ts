@@ -79,7 +79,10 @@ function readLog(options: OutputOptions, stream: NodeJS.ReadableStream): Promise
   const { spool, tail, text } = options;
   const take = (line: Buffer, sizeBytes: number): void => {
     tail.push(line, sizeBytes);
-    if (spool.isDropping()) return spool.drop('process');
+    if (spool.isDropping()) {
+      spool.drop('process');
+      return;
+    }
     const { msg, meta } = logText(line, sizeBytes, text);
     spool.append('process', levelOf(msg), msg, meta);
   };

@@ -12,7 +12,7 @@ export function segmentPath(directory: string, segment: number): string {
   return join(directory, `${String(segment).padStart(10, '0')}.ndjson`);
 }
 
-/** Numbers of the segments there are, ascending. */
+/** Numbers of the segments there are, ascending. Throws what reading the directory throws. */
 export function segmentsOf(directory: string): number[] {
   const numbers: number[] = [];
   for (const name of readdirSync(directory)) {
@@ -22,11 +22,15 @@ export function segmentsOf(directory: string): number[] {
   return numbers.sort((a, b) => a - b);
 }
 
-/** Bytes of all segments together. */
+/** Bytes of all segments together, as far as they can be seen. */
 export function sizeOnDisk(directory: string): number {
   let bytes = 0;
-  for (const segment of segmentsOf(directory)) {
-    bytes += statSync(segmentPath(directory, segment), { throwIfNoEntry: false })?.size ?? 0;
+  try {
+    for (const segment of segmentsOf(directory)) {
+      bytes += statSync(segmentPath(directory, segment), { throwIfNoEntry: false })?.size ?? 0;
+    }
+  } catch {
+    // A disk that cannot be read will refuse the next write, and that is where it counts.
   }
   return bytes;
 }

@@ -1,0 +1,67 @@
+// Reads one line of the control socket by hand, because a schema library is too much for a shim. It refuses what it
+// cannot use and ignores fields it does not know: the other side may be newer.
+import { type StopReason, stopReasons } from '../domain/instance.ts';
+import type { ControlRequest, Lease } from './contract.ts';
+
+/** What is wrong with a line; `id` is 0 where it could not be read. */
+export interface Problem {
+  readonly id: number;
+  readonly problem: string;
+}
+
+/** Checks a request by hand; fields it does not know are ignored. */
+export function readRequest(line: Buffer): ControlRequest | Problem {
+  let value: Record<string, unknown> | null;
+  try {
+    value = JSON.parse(line.toString('utf8'));
+  } catch {
+    return { id: 0, problem: 'not JSON' };
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { id: 0, problem: 'not an object' };
+  const { id, method } = value;
+  if (typeof id !== 'number' || !Number.isSafeInteger(id)) return { id: 0, problem: 'id must be an integer' };
+  switch (method) {
+    case 'hello':
+      if (!isCount(value.contract)) return { id, problem: 'contract must be a number' };
+      if (!isCount(value.epoch)) return { id, problem: 'epoch must be a number, 0 or more' };
+      return { id, method, contract: value.contract, epoch: value.epoch };
+    case 'state':
+      return { id, method };
+    case 'stop': {
+      const { reason, drainMs, graceMs } = value;
+      if (!stopReasons.includes(reason as StopReason)) return { id, problem: 'reason is not a stop reason' };
+      if (!isDuration(drainMs) || !isDuration(graceMs))
+        return { id, problem: 'drainMs and graceMs must be 0 or more' };
+      return { id, method, reason: reason as StopReason, drainMs, graceMs };
+    }
+    case 'deadline': {
+      const lease = value.lease as Partial<Lease> | null | undefined;
+      const { remainingMs, expiresAt } = lease ?? {};
+      if (typeof remainingMs !== 'number' || !Number.isFinite(remainingMs)) {
+        return { id, problem: 'lease.remainingMs must be a number' };
+      }
+      if (typeof expiresAt !== 'string' || Number.isNaN(Date.parse(expiresAt))) {
+        return { id, problem: 'lease.expiresAt must be a time' };
+      }
+      return { id, method, lease: { remainingMs, expiresAt } };
+    }
+    case 'token': {
+      const { tokenSha256 } = value;
+      if (typeof tokenSha256 !== 'string' || !/^[0-9a-f]{64}$/.test(tokenSha256)) {
+        return { id, problem: 'tokenSha256 must be 64 hexadecimal digits' };
+      }
+      return { id, method, tokenSha256 };
+    }
+    default:
+      return { id, problem: 'no such method' };
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isDuration(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
