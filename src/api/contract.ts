@@ -1,6 +1,7 @@
 // The boundary between the API and its clients (CLI, dashboard, scripts): the shapes of interface.md as zod schemas.
 // OpenAPI is generated from them. Fields are only ever added.
 import { z } from 'zod';
+import { type ClientName, clients } from '../domain/client-config.ts';
 import { healths, isolationLevels, statuses, stopReasons } from '../domain/instance.ts';
 import { eras } from '../domain/server-type.ts';
 
@@ -219,6 +220,7 @@ export const scopes = [
   'keys:read',
   'keys:write',
   'tokens:write',
+  'metrics:read',
   'admin',
 ] as const;
 export type Scope = (typeof scopes)[number];
@@ -287,7 +289,52 @@ export const settingSchema = z
   .meta({ id: 'Setting' });
 export type SettingView = z.infer<typeof settingSchema>;
 
-export { type ClientName, clients } from '../domain/client-config.ts';
+export { type ClientName, clients };
+
+export const clientConfigSchema = z
+  .object({
+    client: z.enum(clients),
+    title: z.string(),
+    format: z.enum(['command', 'json', 'toml', 'yaml']),
+    where: z.string(),
+    content: z.string(),
+    command: z.array(z.string()).nullable(),
+    document: z.record(z.string(), z.unknown()).nullable(),
+    token_variable: z.string().nullable(),
+    link: z.string().nullable(),
+    notes: z.array(z.string()),
+  })
+  .meta({ id: 'ClientConfig', description: 'Ready to paste; a placeholder stands for the access token' });
+
+export const meSchema = userSchema
+  .extend({
+    effective_max_instances: z.int(),
+    token: z.object({
+      id: z.uuid(),
+      scopes: z.array(z.enum(scopes)),
+      acts_as_admin: z.boolean(),
+      expires_at: time.nullable(),
+    }),
+  })
+  .meta({ id: 'Me' });
+export type MeView = z.infer<typeof meSchema>;
+
+export const masterKeySchema = z
+  .object({
+    key_id: z.string(),
+    state: z.enum(['active', 'decrypt', 'retired']),
+    created_at: time,
+    retired_at: time.nullable(),
+    sealed_keys: z.int().meta({ description: 'API keys sealed under it' }),
+  })
+  .meta({ id: 'MasterKey' });
+export type MasterKeyView = z.infer<typeof masterKeySchema>;
+
+export const drainSchema = z.object({ node_id: z.string(), draining: z.boolean() }).meta({ id: 'Drain' });
+
+export const healthSchema = z
+  .object({ ready: z.boolean(), checks: z.record(z.string(), z.string()) })
+  .meta({ id: 'Health' });
 
 export const listQuerySchema = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),

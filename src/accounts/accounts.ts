@@ -1,0 +1,180 @@
+// The one door to users and API tokens: the admin of the first start, who a header speaks for, and what admins change.
+// It refuses with unauthorized, forbidden, not_found and invalid_field; anything else thrown is a failure of ours.
+import { randomUUIDv7 } from 'node:crypto';
+import { scopes } from '../api/contract.ts';
+import { Fault } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { hashToken } from '../base/tokens.ts';
+import type { Db, Tx } from '../db/pool.ts';
+import {
+  type ApiTokenRow,
+  insertToken,
+  listTokens,
+  presentToken,
+  revokeToken,
+} from '../db/queries/api-tokens.ts';
+import { insertEvent } from '../db/queries/events.ts';
+import { listAtWorkOf } from '../db/queries/instances.ts';
+import {
+  hasUsers,
+  insertUser,
+  listAtWorkOfDisabled,
+  listUsers,
+  readUser,
+  readUserByEmail,
+  type UserPatch,
+  type UserRow,
+} from '../db/queries/users.ts';
+import type { Actor, Manager } from '../instances/types.ts';
+import { plainAddress } from './networks.ts';
+import { createRefusals } from './refusals.ts';
+import { authenticate, type Caller, createToken, type NewTokenAnswer, type TokenWish } from './tokens.ts';
+import { changeUser, createUser, type NewUserWish } from './users.ts';
+
+export interface AccountsOptions {
+  readonly db: Db;
+  readonly log: Logger;
+  /** Ends the instances of whoever is disabled. */
+  readonly manager: Pick<Manager, 'stop'>;
+}
+
+/** Where a request comes from. */
+export interface Origin {
+  readonly ip: string | null;
+  readonly userAgent: string | null;
+}
+
+export interface Accounts {
+  /** Whether anybody was ever entered: false only before the first start is done. */
+  hasUsers(): Promise<boolean>;
+  /**
+   * Makes the admin of the first start (admin@localhost) with this token, or gives the admin there is this token as
+   * well. Refuses a token too short to be one, and one that was revoked, with config_invalid.
+   */
+  bootstrapAdmin(token: string): Promise<'created' | 'added' | 'known'>;
+  /** Who an Authorization header speaks for; unauthorized or forbidden when nobody. */
+  authenticate(header: string | undefined, origin: Origin): Promise<Caller>;
+  listUsers(page: { readonly afterId: string | null; readonly limit: number }): Promise<UserRow[]>;
+  readUser(id: string): Promise<UserRow>;
+  createUser(actor: Actor, wish: NewUserWish): Promise<UserRow>;
+  /** Disabling also ends the user's instances; resolves when all of them are being ended. */
+  patchUser(actor: Actor, id: string, patch: UserPatch): Promise<UserRow>;
+  createToken(caller: Caller, actor: Actor, wish: TokenWish): Promise<NewTokenAnswer>;
+  listTokens(page: {
+    readonly userId: string;
+    readonly afterId: string | null;
+    readonly limit: number;
+  }): Promise<ApiTokenRow[]>;
+  /** Revokes a token of the actor's, or for an admin anyone's. */
+  revokeToken(actor: Actor, id: string): Promise<void>;
+  /** Ends what still runs for disabled users, after a disabling that was cut short. @returns how many */
+  sweepDisabled(): Promise<number>;
+}
+
+const firstAdminEmail = 'admin@localhost';
+const supervisor: Actor = { userId: null, role: 'admin', ip: null, userAgent: null };
+
+export function createAccounts(options: AccountsOptions): Accounts {
+  const { db, log, manager } = options;
+  const refuse = createRefusals(db, log);
+
+  const endAll = async (actor: Actor, ids: readonly string[]): Promise<number> => {
+    const results = await Promise.allSettled(ids.map((id) => manager.stop(actor, id, 'disabled')));
+    // One that ended by itself meanwhile is no failure; the sweep comes back to the rest.
+    for (const result of results) {
+      if (result.status === 'rejected')
+        log.info({ err: result.reason }, 'an instance of a disabled user was not ended');
+    }
+    return results.filter((result) => result.status === 'fulfilled').length;
+  };
+
+  return {
+    hasUsers: () => hasUsers(db),
+    bootstrapAdmin: (token) => db.tx((tx) => bootstrapAdmin(tx, token)),
+    authenticate: (header, origin) =>
+      authenticate({ db, refuse }, header, {
+        address: origin.ip === null ? null : plainAddress(origin.ip),
+        userAgent: origin.userAgent,
+      }),
+    listUsers: (page) => listUsers(db, page),
+    async readUser(id) {
+      const user = await readUser(db, id);
+      if (user === undefined) throw new Fault('not_found', `there is no user ${id}`);
+      return user;
+    },
+    createUser: (actor, wish) => createUser(db, actor, wish),
+    async patchUser(actor, id, patch) {
+      const user = await changeUser(db, actor, id, patch);
+      if (user.disabled_at !== null) await endAll(actor, await listAtWorkOf(db, id));
+      return user;
+    },
+    createToken: (caller, actor, wish) => createToken(db, caller, actor, wish),
+    listTokens: (page) => listTokens(db, page),
+    revokeToken: (actor, id) => db.tx((tx) => revoke(tx, actor, id)),
+    async sweepDisabled() {
+      return endAll(supervisor, await listAtWorkOfDisabled(db, 1_000));
+    },
+  };
+}
+
+async function bootstrapAdmin(tx: Tx, token: string): Promise<'created' | 'added' | 'known'> {
+  if (!/^[\x21-\x7e]{16,512}$/.test(token) || token.startsWith('mcp_')) {
+    throw new Fault(
+      'config_invalid',
+      'the first admin\'s token must be 16 to 512 visible ASCII characters and not begin with "mcp_"',
+    );
+  }
+  const tokenHash = hashToken(token);
+  const known = await presentToken(tx, tokenHash, null);
+  if (known !== undefined) {
+    // A network limit is for callers; here nobody calls.
+    if (known.refused === null || known.refused === 'network') return 'known';
+    throw new Fault('config_invalid', `the first admin's token is ${known.refused}; give another one`);
+  }
+  const found = await readUserByEmail(tx, firstAdminEmail);
+  if (found?.disabled_at != null) {
+    throw new Fault('config_invalid', `${firstAdminEmail} is disabled; start with the token of another admin`);
+  }
+  const admin =
+    found ??
+    (await insertUser(tx, {
+      id: randomUUIDv7(),
+      email: firstAdminEmail,
+      name: 'Admin',
+      role: 'admin',
+      max_instances: null,
+    }));
+  const row = await insertToken(tx, {
+    id: randomUUIDv7(),
+    userId: admin.id,
+    name: found === undefined ? 'first start' : 'given at start',
+    tokenHash,
+    prefix: token.slice(0, token.startsWith('mmt_') ? 12 : 4),
+    scopes,
+    allowedCidrs: null,
+    rateLimitPerMinute: null,
+    expiresAt: null,
+  });
+  await insertEvent(tx, {
+    instanceId: null,
+    userId: admin.id,
+    actorId: null,
+    type: found === undefined ? 'user_created' : 'token_created',
+    data: { token_id: row?.id ?? null, email: admin.email, at: 'start' },
+  });
+  return found === undefined ? 'created' : 'added';
+}
+
+async function revoke(tx: Tx, actor: Actor, id: string): Promise<void> {
+  const revoked = await revokeToken(tx, id, actor.role === 'admin' ? null : actor.userId);
+  if (revoked === undefined) throw new Fault('not_found', `there is no token ${id} that you may revoke`);
+  await insertEvent(tx, {
+    instanceId: null,
+    userId: revoked.user_id,
+    actorId: actor.userId,
+    type: 'token_revoked',
+    data: { token_id: id, name: revoked.name, prefix: revoked.prefix },
+    ip: actor.ip,
+    userAgent: actor.userAgent,
+  });
+}

@@ -1,0 +1,107 @@
+// Who asks, before anything of the body is read: address within its rate, token known and still good, scope enough,
+// token within its rate. It refuses with 401, 403 and 429; what it finds stands in request.caller from then on.
+import rateLimit from '@fastify/rate-limit';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Accounts } from '../accounts/accounts.ts';
+import { allows, bearerOf, type Caller } from '../accounts/tokens.ts';
+import { Fault } from '../base/errors.ts';
+import type { Actor } from '../instances/types.ts';
+import type { ApiLimits } from './context.ts';
+import type { Scope } from './contract.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null on public routes. */
+    caller: Caller | null;
+  }
+}
+
+/** What a route asks of its caller: nothing, any good API token, or one with a scope. */
+export type Access = 'public' | 'anyone' | Scope;
+
+export interface Gate {
+  /** The hook for routes with this access; undefined when there is nothing to check. */
+  hook(access: Access): ((request: FastifyRequest, reply: FastifyReply) => Promise<void>) | undefined;
+}
+
+/** Prepares the checks. Every request, known route or not, counts against its address. */
+export async function createGate(app: FastifyInstance, accounts: Accounts, limits: ApiLimits): Promise<Gate> {
+  await app.register(rateLimit, { global: false });
+  app.decorateRequest('caller', null);
+  const minute = { timeWindow: 60_000 };
+  const address = app.createRateLimit({ ...minute, max: limits.addressPerMinute });
+  const refusals = app.createRateLimit({ ...minute, max: limits.refusedLoginsPerMinute });
+  const token = app.createRateLimit({
+    ...minute,
+    max: (request: FastifyRequest) => request.caller?.rateLimitPerMinute ?? limits.tokenPerMinute,
+    keyGenerator: (request: FastifyRequest) => request.caller?.tokenId ?? request.ip,
+  });
+  type Limiter = typeof address;
+
+  const hold = async (limiter: Limiter, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const state = await limiter(request);
+    if (state.isAllowed) return;
+    reply.header('ratelimit-limit', state.max);
+    reply.header('ratelimit-remaining', state.remaining);
+    reply.header('ratelimit-reset', state.ttlInSeconds);
+    if (!state.isExceeded) return;
+    throw new Fault('rate_limited', `more than ${state.max} requests in a minute`, {
+      retryAfterS: Math.max(1, state.ttlInSeconds),
+    });
+  };
+
+  app.addHook('onRequest', (request, reply) => hold(address, request, reply));
+
+  return {
+    hook(access) {
+      if (access === 'public') return undefined;
+      return async (request, reply) => {
+        try {
+          request.caller = await accounts.authenticate(singleAuthorization(request), originOf(request));
+        } catch (error) {
+          // Guessing is not stopped by this, it is hopeless anyway; its cost is.
+          if (error instanceof Fault && error.status === 401) await hold(refusals, request, reply);
+          throw error;
+        }
+        await hold(token, request, reply);
+        if (access !== 'anyone' && !allows(request.caller, access)) {
+          throw new Fault(
+            'forbidden',
+            `this needs an API token with the scope "${access}"${ofAdmin(access)}`,
+          );
+        }
+      };
+    },
+  };
+}
+
+const ofAdmin = (access: Scope): string => (access === 'admin' ? ', of an admin' : '');
+
+/** Node takes the first of two Authorization headers; two are refused, whichever is right. */
+export function singleAuthorization(request: FastifyRequest): string | undefined {
+  const names = request.raw.rawHeaders.filter((name, at) => at % 2 === 0 && /^authorization$/i.test(name));
+  if (names.length > 1) throw new Fault('malformed_request', 'there is more than one Authorization header');
+  return request.headers.authorization;
+}
+
+/** Where a request comes from, for events and network checks. */
+export function originOf(request: FastifyRequest): { ip: string; userAgent: string | null } {
+  return { ip: request.ip, userAgent: request.headers['user-agent'] ?? null };
+}
+
+/** The caller of a request that has passed the gate. */
+export function callerOf(request: FastifyRequest): Caller {
+  if (request.caller === null) throw new Error('a public route has no caller');
+  return request.caller;
+}
+
+/** The caller as the manager and the events know them. */
+export function actorOf(request: FastifyRequest): Actor {
+  const caller = callerOf(request);
+  return { userId: caller.userId, role: caller.actsAsAdmin ? 'admin' : 'user', ...originOf(request) };
+}
+
+/** The token itself, for deriving keys from it. */
+export function apiTokenOf(request: FastifyRequest): string {
+  return bearerOf(request.headers.authorization) ?? '';
+}

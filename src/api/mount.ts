@@ -1,0 +1,154 @@
+// Puts the table of routes.ts onto the server: schemas for checking and for OpenAPI, the gate before the body, and
+// around each handler what is the same for all: the caller, the signal, and Idempotency-Key on POST.
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import { z } from 'zod';
+import { Fault } from '../base/errors.ts';
+import { actorOf, apiTokenOf, callerOf, type Gate } from './auth.ts';
+import { wrongText } from './body.ts';
+import { problemSchema } from './contract.ts';
+import { idempotently, type PlainAnswer } from './idempotency.ts';
+import type { Answer, ApiContext, Call, Operation } from './operation.ts';
+import { problemType } from './problems.ts';
+import type { Route } from './routes.ts';
+
+export const bodyBytesMax = 64 * 1_024;
+
+/** Mounts one route. */
+export function mount(app: FastifyInstance, api: ApiContext, gate: Gate, route: Route): void {
+  const [method, url, access, operation] = route;
+  const hook = gate.hook(access);
+  const options: RouteOptions = {
+    method,
+    url,
+    bodyLimit: operation.bodyBytesMax ?? bodyBytesMax,
+    exposeHeadRoute: method === 'GET' && operation.streams !== true,
+    schema: schemaOf(route),
+    preValidation: refuseUnkeepableText,
+    handler: (request, reply) => handle({ api, operation, isPublic: access === 'public' }, request, reply),
+    ...(hook === undefined ? {} : { onRequest: hook }),
+  };
+  app.route(options);
+}
+
+interface Mounted {
+  readonly api: ApiContext;
+  readonly operation: Operation;
+  readonly isPublic: boolean;
+}
+
+async function handle(mounted: Mounted, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const { operation } = mounted;
+  reply.code(Number(Object.keys(operation.answers)[0]));
+  const call = callOf(mounted, request, reply);
+  const key = request.method === 'POST' ? request.headers['idempotency-key'] : undefined;
+  if (key === undefined || mounted.isPublic) return operation.handle(call);
+  return answerOnce(mounted, call, String(key));
+}
+
+function callOf({ api, isPublic }: Mounted, request: FastifyRequest, reply: FastifyReply) {
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  const common = {
+    api,
+    params: request.params,
+    query: request.query,
+    body: request.body,
+    request,
+    reply,
+    signal: AbortSignal.any([gone.signal, api.closing]),
+  };
+  if (isPublic) return common as unknown as Call<never, never, never>;
+  const caller = callerOf(request);
+  const actor = actorOf(request);
+  return {
+    ...common,
+    caller,
+    actor,
+    principal: { userId: caller.userId, role: actor.role },
+    viewerId: caller.actsAsAdmin ? null : caller.userId,
+  } as unknown as Call<never, never, never>;
+}
+
+async function answerOnce(
+  { api, operation }: Mounted,
+  call: Call<never, never, never>,
+  key: string,
+): Promise<unknown> {
+  const { request, reply } = call;
+  const answer = await idempotently(
+    {
+      db: api.db,
+      tokenId: call.caller.tokenId,
+      apiToken: apiTokenOf(request),
+      key,
+      method: request.method,
+      path: request.url,
+      body: request.body,
+      onUnkept: (error) =>
+        api.log.warn({ err: error }, 'an answer could not be kept for its Idempotency-Key'),
+    },
+    async (): Promise<PlainAnswer> => {
+      const result = await operation.handle(call);
+      const location = reply.getHeader('location');
+      return {
+        status: reply.statusCode,
+        payload: String(reply.serialize(result)),
+        location: location === undefined ? null : String(location),
+      };
+    },
+  );
+  if (answer.location !== null) reply.header('location', answer.location);
+  if (answer.replayed) reply.header('idempotency-replayed', 'true');
+  return reply
+    .code(answer.status)
+    .type('application/json; charset=utf-8')
+    .serializer((text: string) => text)
+    .send(answer.payload);
+}
+
+/** What PostgreSQL cannot keep as text is refused before anything is asked of it. Bodies are checked as they are read. */
+async function refuseUnkeepableText(request: FastifyRequest): Promise<void> {
+  const { params, query } = request as { params: Record<string, unknown>; query: Record<string, unknown> };
+  for (const value of Object.values(params ?? {})) {
+    if (wrongText(String(value)) !== undefined) {
+      throw new Fault('not_found', 'nothing here has such a name or id');
+    }
+  }
+  for (const [name, value] of Object.entries(query ?? {})) {
+    const wrong = wrongText(name) ?? wrongText(String(value));
+    if (wrong !== undefined) throw new Fault('malformed_request', `the query ${wrong}`);
+  }
+}
+
+const nothingMore = z.strictObject({});
+
+function schemaOf([, url, access, operation]: Route): Record<string, unknown> {
+  const response: Record<string, unknown> = {};
+  for (const [status, answer] of Object.entries(operation.answers)) response[status] = responseOf(answer);
+  const problem = { content: { [problemType]: { schema: problemSchema } } };
+  response['4xx'] = { description: 'Refused', ...problem };
+  response['5xx'] = { description: 'Failed, or not now', ...problem };
+  return {
+    operationId: operation.id,
+    summary: operation.summary,
+    tags: [tagOf(url)],
+    querystring: operation.query ?? nothingMore,
+    response,
+    ...(operation.params === undefined ? {} : { params: operation.params }),
+    ...(operation.body === undefined ? {} : { body: operation.body }),
+    ...(access === 'public' ? { security: [] } : { security: [{ apiToken: scopeOf(access) }] }),
+  };
+}
+
+const scopeOf = (access: string): string[] => (access === 'anyone' ? [] : [access]);
+
+function responseOf(answer: Answer): unknown {
+  if (answer === null) return z.undefined().meta({ description: 'Done; there is nothing to say' });
+  if (answer instanceof z.ZodType)
+    return { description: 'Done', content: { 'application/json': { schema: answer } } };
+  return { description: answer.description, content: { [answer.contentType]: { schema: z.string() } } };
+}
+
+function tagOf(url: string): string {
+  return /^\/api\/v1\/([a-z-]+)(?:\/|$)/.exec(url)?.[1] ?? 'operation';
+}

@@ -1,0 +1,83 @@
+// What one operation of the API is: its schemas, its summary, and the function that answers. The types of what the
+// function is given follow from the schemas. Where it is mounted and which scope it needs is said in routes.ts alone.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Caller } from '../accounts/tokens.ts';
+import type { Principal } from '../db/pool.ts';
+import type { Actor } from '../instances/types.ts';
+import type { ApiOptions } from './context.ts';
+import type { Streams } from './streams.ts';
+
+/** What every operation may use. */
+export interface ApiContext extends ApiOptions {
+  readonly streams: Streams;
+  /** Aborts when the API closes. */
+  readonly closing: AbortSignal;
+  /** The OpenAPI document, once every route is there. */
+  readonly openapi: () => unknown;
+}
+
+type Out<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+/** One request to an operation, checked. */
+export interface Call<Params, Query, Body> {
+  readonly api: ApiContext;
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  /** Who asks. Absent on public routes, where reading it throws. */
+  readonly caller: Caller;
+  /** The same as the manager and the events know them. */
+  readonly actor: Actor;
+  /** The same as row-level security knows them. */
+  readonly principal: Principal;
+  /** The application's own check: whose rows; null for an admin. */
+  readonly viewerId: string | null;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  /** Aborts when the caller has gone away or the API closes. */
+  readonly signal: AbortSignal;
+}
+
+export interface Operation {
+  readonly id: string;
+  readonly summary: string;
+  readonly params?: z.ZodType | undefined;
+  readonly query?: z.ZodType | undefined;
+  readonly body?: z.ZodType | undefined;
+  readonly bodyBytesMax?: number | undefined;
+  /** Answers by status; the first is what it sends unless it says otherwise. */
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** A stream of events: no HEAD, no time-out. */
+  readonly streams?: boolean | undefined;
+  handle(call: Call<never, never, never>): unknown;
+}
+
+/** The schema of a JSON answer, null for an empty one, or a content type that is not JSON. */
+export type Answer = z.ZodType | null | { readonly contentType: string; readonly description: string };
+
+/** Checks an operation against its own schemas at compile time and forgets their types. */
+export function operation<
+  const Params extends z.ZodType | undefined = undefined,
+  const Query extends z.ZodType | undefined = undefined,
+  const Body extends z.ZodType | undefined = undefined,
+>(spec: {
+  readonly id: string;
+  readonly summary: string;
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly body?: Body;
+  readonly bodyBytesMax?: number;
+  readonly answers: Readonly<Record<number, Answer>>;
+  readonly streams?: boolean;
+  handle(call: Call<Out<Params>, Out<Query>, Out<Body>>): unknown;
+}): Operation {
+  return spec as unknown as Operation;
+}
+
+/** Path parameters that name one thing by its id. */
+export const idParams = z.object({ id: z.uuid() });
+/** Path parameters that name one thing by its name. */
+export const nameParams = z.object({ name: z.string().min(1).max(100) });
+/** The body of an action that needs nothing said. */
+export const nothing = z.strictObject({}).nullish();

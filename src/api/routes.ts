@@ -1,0 +1,89 @@
+// Start reading here: every route, what it asks of its caller, and the operation behind it. 'public' needs no token,
+// 'anyone' any good API token, the rest the scope they name; an admin with the scope admin may do everything.
+// A user sees their own things, whatever the scope; only admins with the scope admin see everyone's.
+
+import type { Access } from './auth.ts';
+import { streamChanges } from './changes.ts';
+import { listAllEvents } from './events.ts';
+import { alive, metrics, openapi, ready } from './health.ts';
+import { getClientConfig, getStats, listInstanceEvents } from './instance-details.ts';
+import {
+  createInstance,
+  extendInstance,
+  getInstance,
+  listInstances,
+  newAccessToken,
+  removeInstance,
+  renewInstance,
+  restartInstance,
+  restoreInstance,
+  stopInstance,
+} from './instances.ts';
+import { addMasterKey, listKeyring, retireMasterKey, rotateMasterKeys } from './keyring.ts';
+import { listKeys, putKey, removeKey } from './keys.ts';
+import { exportLogs, listLogs, streamLogs } from './logs.ts';
+import { drain, listAllNodes, listNodePorts } from './machines.ts';
+import { createApiToken, getMe, listApiTokens, revokeApiToken } from './me.ts';
+import type { Operation } from './operation.ts';
+import { listSettings, putSetting } from './settings.ts';
+import { createType, getType, listTypes, patchType } from './types.ts';
+import { createUser, getUser, listUsers, patchUser } from './users.ts';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+export type Route = readonly [method: Method, path: string, access: Access, operation: Operation];
+
+const v1 = '/api/v1';
+
+export const routes: readonly Route[] = [
+  ['GET', '/healthz', 'public', alive],
+  ['GET', '/readyz', 'public', ready],
+  ['GET', '/metrics', 'metrics:read', metrics],
+  ['GET', `${v1}/openapi.json`, 'public', openapi],
+
+  ['GET', `${v1}/mcp-types`, 'instances:read', listTypes],
+  ['GET', `${v1}/mcp-types/:name`, 'instances:read', getType],
+  ['POST', `${v1}/mcp-types`, 'admin', createType],
+  ['PATCH', `${v1}/mcp-types/:name`, 'admin', patchType],
+
+  ['POST', `${v1}/instances`, 'instances:write', createInstance],
+  ['GET', `${v1}/instances`, 'instances:read', listInstances],
+  ['GET', `${v1}/instances/:id`, 'instances:read', getInstance],
+  ['DELETE', `${v1}/instances/:id`, 'instances:write', removeInstance],
+  ['POST', `${v1}/instances/:id/stop`, 'instances:write', stopInstance],
+  ['POST', `${v1}/instances/:id/restart`, 'instances:write', restartInstance],
+  ['POST', `${v1}/instances/:id/restore`, 'instances:write', restoreInstance],
+  ['POST', `${v1}/instances/:id/renew`, 'instances:write', renewInstance],
+  ['POST', `${v1}/instances/:id/extend`, 'instances:write', extendInstance],
+  ['POST', `${v1}/instances/:id/token`, 'instances:write', newAccessToken],
+  ['GET', `${v1}/instances/:id/logs`, 'instances:read', listLogs],
+  ['GET', `${v1}/instances/:id/logs/stream`, 'instances:read', streamLogs],
+  ['GET', `${v1}/instances/:id/logs/export`, 'instances:read', exportLogs],
+  ['GET', `${v1}/instances/:id/events`, 'instances:read', listInstanceEvents],
+  ['GET', `${v1}/instances/:id/stats`, 'instances:read', getStats],
+  ['GET', `${v1}/instances/:id/client-config`, 'instances:read', getClientConfig],
+  ['GET', `${v1}/stream`, 'instances:read', streamChanges],
+
+  ['GET', `${v1}/api-keys`, 'keys:read', listKeys],
+  ['PUT', `${v1}/api-keys/:mcp_type`, 'keys:write', putKey],
+  ['DELETE', `${v1}/api-keys/:mcp_type`, 'keys:write', removeKey],
+
+  ['GET', `${v1}/me`, 'anyone', getMe],
+  ['GET', `${v1}/tokens`, 'tokens:write', listApiTokens],
+  ['POST', `${v1}/tokens`, 'tokens:write', createApiToken],
+  ['DELETE', `${v1}/tokens/:id`, 'tokens:write', revokeApiToken],
+
+  ['GET', `${v1}/users`, 'admin', listUsers],
+  ['POST', `${v1}/users`, 'admin', createUser],
+  ['GET', `${v1}/users/:id`, 'admin', getUser],
+  ['PATCH', `${v1}/users/:id`, 'admin', patchUser],
+  ['GET', `${v1}/ports`, 'admin', listNodePorts],
+  ['GET', `${v1}/nodes`, 'admin', listAllNodes],
+  ['GET', `${v1}/events`, 'admin', listAllEvents],
+  ['GET', `${v1}/settings`, 'admin', listSettings],
+  ['PUT', `${v1}/settings/:key`, 'admin', putSetting],
+  ['GET', `${v1}/keyring`, 'admin', listKeyring],
+  ['POST', `${v1}/keyring`, 'admin', addMasterKey],
+  ['POST', `${v1}/keyring/rotate`, 'admin', rotateMasterKeys],
+  ['POST', `${v1}/keyring/:key_id/retire`, 'admin', retireMasterKey],
+  ['POST', `${v1}/drain`, 'admin', drain],
+];

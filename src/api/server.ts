@@ -1,0 +1,150 @@
+// The control API as one HTTP server. It checks who asks and what, hands the work to the rooms, and answers; it holds
+// no state a restart would miss. A failure of a room becomes a problem with a registered code.
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import helmet from '@fastify/helmet';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { Fault } from '../base/errors.ts';
+import { createGate } from './auth.ts';
+import { parseBody } from './body.ts';
+import { type ApiOptions, defaultLimits } from './context.ts';
+import { registerMetrics } from './metrics.ts';
+import { bodyBytesMax, mount } from './mount.ts';
+import { registerOpenapi } from './openapi.ts';
+import type { ApiContext } from './operation.ts';
+import { answerError, rawProblem, sendFault } from './problems.ts';
+import { routes } from './routes.ts';
+import { createStreams } from './streams.ts';
+
+export interface Api {
+  readonly app: FastifyInstance;
+  /** Starts to listen; port 0 takes any free one. @returns the URL. Throws port_in_use. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string>;
+  /** Ends every stream, finishes what is in hand, takes nothing new. */
+  close(): Promise<void>;
+}
+
+/** Builds the API. Nothing listens yet. */
+export async function createApi(options: ApiOptions): Promise<Api> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const closing = new AbortController();
+  const app = createApp(options);
+  app.server.maxConnections = limits.connectionsMax;
+  app.addHook('preClose', (done) => {
+    closing.abort();
+    done();
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  readJsonOnly(app);
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options.log));
+
+  const streams = createStreams(limits);
+  let document: unknown;
+  const api: ApiContext = {
+    ...options,
+    streams,
+    closing: closing.signal,
+    openapi: () => {
+      document ??= app.swagger();
+      return document;
+    },
+  };
+  await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id).header('cache-control', 'no-store');
+    done();
+  });
+  await registerOpenapi(app, { version: options.node.version, publicUrl: options.publicUrl });
+  const gate = await createGate(app, options.accounts, limits);
+  registerMetrics(app, { registry: options.registry, db: options.db, streams });
+  for (const route of routes) mount(app, api, gate, route);
+  answerUnknownRoutes(app);
+  await app.ready();
+
+  return {
+    app,
+    listen: (address) => listen(app, address),
+    close: () => app.close(),
+  };
+}
+
+function createApp(options: ApiOptions): FastifyInstance {
+  return fastify({
+    loggerInstance: options.log.child({ room: 'api' }) as FastifyBaseLogger,
+    // One line for every request is the proxy's business; failures are logged where they are answered.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    // Who forwarded a request is believed only where a proxy is meant to stand, and only from this machine.
+    trustProxy: options.publicUrl === undefined ? false : 'loopback',
+    bodyLimit: bodyBytesMax,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000,
+    return503OnClosing: true,
+    routerOptions: { maxParamLength: 300 },
+    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) =>
+      answerError(error, request as FastifyRequest, reply, options.log),
+  }) as unknown as FastifyInstance;
+}
+
+/** Requests that are not HTTP enough to have a handler. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const status =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+  const detail = {
+    400: 'this is not HTTP/1.1 as it should be',
+    408: 'the request took too long to arrive',
+    431: 'the request headers are too large',
+  }[status];
+  if (socket.writable) socket.write(rawProblem(status, detail, randomUUID()));
+  socket.destroySoon();
+}
+
+function readJsonOnly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  const options = { parseAs: 'buffer' } as const;
+  app.addContentTypeParser('application/json', options, (_request, bytes, done) => {
+    try {
+      done(null, parseBody(bytes as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function answerUnknownRoutes(app: FastifyInstance): void {
+  const patterns = routes.map(([method, path]) => ({
+    method,
+    pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/:[a-z_]+/g, '[^/]+')}$`),
+  }));
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const allowed = patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+    if (allowed.length === 0) return sendFault(reply, new Fault('not_found', 'there is no such path'));
+    reply.header('allow', [...new Set(allowed)].join(', '));
+    return sendFault(reply, new Fault('method_not_allowed', `${request.method} is not offered here`));
+  });
+}
+
+async function listen(
+  app: FastifyInstance,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new Fault('port_in_use', `something already listens on ${host}:${port}`, { cause: error });
+  }
+  const address = app.server.address();
+  const bound = typeof address === 'object' && address !== null ? address.port : port;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;
+}

@@ -1,0 +1,102 @@
+// The OpenAPI document: complete against the table of routes, and valid: every reference resolves, every schema is JSON
+// Schema 2020-12, every operation has an id, a summary, its parameters, its answers and its problems.
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, it } from 'vitest';
+import { routes } from '../../src/api/routes.ts';
+import { offlineApi } from '../support/offline-api.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: a document is walked here, whatever it holds
+type Json = any;
+
+const document: Json = JSON.parse(
+  await offlineApi().then(async (api) => {
+    const answer = await api.app.inject({ method: 'GET', url: '/api/v1/openapi.json' });
+    await api.close();
+    return answer.body;
+  }),
+);
+
+const operations: readonly (readonly [name: string, path: string, operation: Json])[] = Object.entries<Json>(
+  document.paths,
+).flatMap(([path, item]) =>
+  Object.entries<Json>(item).map(([method, operation]) => [`${method} ${path}`, path, operation] as const),
+);
+
+describe('the document', () => {
+  it('is OpenAPI 3.1 and names the product, its version, its licence', () => {
+    expect(document.openapi).toBe('3.1.0');
+    expect(document.info).toMatchObject({
+      title: 'MiniMCP',
+      version: '0.0.0',
+      license: { name: 'Apache-2.0' },
+    });
+  });
+
+  it('has every route and nothing else', () => {
+    const wanted = routes.map(
+      ([method, path]) => `${method.toLowerCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
+    );
+    expect(operations.map(([name]) => name).sort()).toEqual(wanted.sort());
+  });
+
+  it('has no reference that leads nowhere', () => {
+    const targets = JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g);
+    const lost = [...targets]
+      .map(([, path = '']) => path)
+      .filter((path) => path.split('/').reduce((at: Json, step) => at?.[step], document) === undefined);
+    expect(lost).toEqual([]);
+  });
+
+  it('gives operations ids of their own', () => {
+    const ids = operations.map(([, , operation]) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+});
+
+describe.each(operations)('%s', (_, path, operation) => {
+  it('says what it does, needs and answers', () => {
+    expect(operation.operationId).toMatch(/^[a-z][A-Za-z]+$/);
+    expect(operation.summary.length).toBeGreaterThan(5);
+    expect(operation.tags).toHaveLength(1);
+    const success = Object.keys(operation.responses).filter((status) => /^2/.test(status));
+    expect(success.length).toBeGreaterThan(0);
+    for (const problems of ['4XX', '5XX']) {
+      const content = operation.responses[problems]?.content ?? {};
+      expect(Object.keys(content)).toEqual(['application/problem+json']);
+    }
+    for (const answer of Object.values<Json>(operation.responses))
+      expect(answer.description).toBeTypeOf('string');
+  });
+
+  it('declares exactly the parameters its path has', () => {
+    const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    const declared = (operation.parameters ?? []).filter((parameter: Json) => parameter.in === 'path');
+    expect(declared.map((parameter: Json) => parameter.name)).toEqual(inPath);
+    for (const parameter of declared) expect(parameter.required).toBe(true);
+  });
+
+  it('has schemas that are JSON Schema 2020-12', () => {
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    const schemas = [
+      ...(operation.parameters ?? []).map((parameter: Json) => parameter.schema),
+      ...contentSchemas(operation.requestBody),
+      ...Object.values<Json>(operation.responses).flatMap(contentSchemas),
+    ];
+    for (const schema of schemas) {
+      expect(schema).toBeTypeOf('object');
+      expect(() => ajv.compile({ ...schema, components: document.components })).not.toThrow();
+    }
+  });
+
+  it('takes a token exactly where the table says', () => {
+    const route = routes.find(
+      ([method, url]) => `${method.toLowerCase()} ${url.replaceAll(/:(\w+)/g, '{$1}')}` === _,
+    );
+    const scopes = route?.[2] === 'public' ? [] : [{ apiToken: route?.[2] === 'anyone' ? [] : [route?.[2]] }];
+    expect(operation.security).toEqual(scopes);
+  });
+});
+
+function contentSchemas(part: Json): Json[] {
+  return Object.values<Json>(part?.content ?? {}).map((media) => media.schema);
+}
