@@ -27,12 +27,10 @@ export interface Api {
   send<T>(method: Method, path: string, options?: SendOptions): Promise<T>;
   /** The object of an answer. */
   one<T>(method: Method, path: string, options?: SendOptions): Promise<T>;
-  /** A list that comes as a whole. */
-  list<T>(path: string): Promise<Page<T>>;
-  /** A list that comes in pages: all of it, or the first `max` entries. */
+  /** A list, page after page: all of it, or the first `max` entries. */
   all<T>(path: string, query?: Query, max?: number): Promise<Page<T>>;
-  /** Events of a stream, across broken connections, until the signal aborts. */
-  follow(path: string, query: Query, signal: AbortSignal): AsyncGenerator<SseEvent>;
+  /** Events of a stream, after one with this id if given, across broken connections, until the signal aborts. */
+  follow(path: string, query: Query, signal: AbortSignal, fromId?: string): AsyncGenerator<SseEvent>;
 }
 
 const answerTimeoutMs = 30_000;
@@ -85,9 +83,8 @@ export function createApi(config: CliConfig, signal?: AbortSignal): Api {
     send,
     one: async <T>(method: Method, path: string, options?: SendOptions) =>
       (await send<{ data: T }>(method, path, options)).data,
-    list: <T>(path: string) => send<Page<T>>('GET', path),
     all: (path, query = {}, max = listEntriesMax) => allPages(send, path, query, max),
-    follow: (path, query, end) => followStream(open(path, query), end),
+    follow: (path, query, end, fromId = '') => followStream(open(path, query), end, fromId),
   };
 }
 

@@ -10,6 +10,7 @@ export interface DaemonFile {
   readonly pid: number;
   /** Start time of the process in clock ticks since boot; absent where there is no /proc. */
   readonly start_ticks?: number | undefined;
+  readonly boot_id?: string | undefined;
 }
 
 /**
@@ -35,10 +36,11 @@ function isDaemonFile(value: unknown): value is DaemonFile {
   return 'pid' in value && Number.isSafeInteger(value.pid) && Number(value.pid) > 1;
 }
 
-/** Whether the process that wrote the file still lives: same pid, same start time, no zombie. */
+/** Whether the process that wrote the file still lives: same boot, same pid, same start time, no zombie. */
 export async function isAlive(daemon: DaemonFile): Promise<boolean> {
-  const stat = await readFile(`/proc/${daemon.pid}/stat`, 'utf8').catch(() => undefined);
-  if (stat === undefined) return false;
+  const read = (file: string): Promise<string> => readFile(`/proc/${file}`, 'utf8').catch(() => '');
+  const [stat, bootId] = await Promise.all([read(`${daemon.pid}/stat`), read('sys/kernel/random/boot_id')]);
+  if (stat === '' || (daemon.boot_id !== undefined && daemon.boot_id !== bootId.trim())) return false;
   // The name in parentheses may hold anything: fields count from after the last one.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state] = fields;

@@ -11,12 +11,14 @@ const reconnectMs = 500;
 /**
  * @param open asks for the stream; `lastId` is empty the first time
  * @param end ends it without an error
+ * @param fromId the event after which to begin; empty: wherever the API begins
  */
 export async function* followStream(
   open: (lastId: string, end: AbortSignal) => Promise<Response>,
   end: AbortSignal,
+  fromId: string,
 ): AsyncGenerator<SseEvent> {
-  let lastId = '';
+  let lastId = fromId;
   let lostAtMs: number | undefined;
   while (!end.aborted) {
     try {

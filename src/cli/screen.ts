@@ -44,3 +44,8 @@ export function createScreen(
     },
   };
 }
+
+/** `4.1 s` */
+export function formatSeconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}

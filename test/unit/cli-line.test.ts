@@ -276,23 +276,25 @@ it('keeps a key from standard input out of what it says', async () => {
 it('follows a log over a broken connection, from where it broke, until it is told to stop', async () => {
   const id = 'aaaa1111-0000-4000-8000-000000000001';
   const asked: (string | undefined)[] = [];
-  const line = (seq: number) =>
-    `id: ${seq}\ndata: ${JSON.stringify({ timestamp: '2031-01-01T12:00:00.000Z', level: 'info', source: 'process', seq, message: `line ${seq}` })}\n\n`;
-  const given = await serve((request, response) => {
-    asked.push(request.headers['last-event-id'] as string | undefined);
-    if (asked.length === 2)
-      return answer(503, { code: 'draining', status: 503, detail: 'd' })(request, response);
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    if (asked.length === 1) return void response.write(line(1), () => response.destroy());
-    response.write(line(2));
+  const line = (seq: number) => ({
+    ...{ id: `id-${seq}`, timestamp: '2031-01-01T12:00:00.000Z', level: 'info', source: 'process' },
+    ...{ seq, message: `line ${seq}` },
   });
-  const { code, out } = await cli(`logs ${id} -f --json`, { ...given, until: 'line 2' });
+  const event = (seq: number) => `id: id-${seq}\ndata: ${JSON.stringify(line(seq))}\n\n`;
+  const given = await serve((request, response) => {
+    if (!request.url?.includes('/stream')) return answer(200, list(line(2), line(1)))(request, response);
+    asked.push(request.headers['last-event-id'] as string | undefined);
+    if (asked.length === 2) return answer(503, { code: 'draining', status: 503 })(request, response);
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    if (asked.length === 1) return void response.write(event(3), () => response.destroy());
+    response.write(event(4));
+  });
+  const { code, out } = await cli(`logs ${id} -f --json`, { ...given, until: 'line 4' });
   expect(code).toBe(0);
-  expect(asked).toEqual([undefined, '1', '1']);
-  expect(
-    out
-      .trim()
-      .split('\n')
-      .map((text) => JSON.parse(text).seq),
-  ).toEqual([1, 2]);
+  expect(asked).toEqual(['id-2', 'id-3', 'id-3']);
+  const seqs = out
+    .trim()
+    .split('\n')
+    .map((text) => JSON.parse(text).seq);
+  expect(seqs).toEqual([1, 2, 3, 4]);
 });

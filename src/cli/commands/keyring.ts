@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { MasterKeyView } from '../../api/contract.ts';
 import { declare, type Surroundings } from '../context.ts';
+import { exitCodes } from '../failure.ts';
 import { table } from '../output.ts';
 
 export function addKeyring(program: Command, surroundings: Surroundings): void {
@@ -10,45 +11,40 @@ export function addKeyring(program: Command, surroundings: Surroundings): void {
     usage: 'ls',
     summary: 'list master keys; a key itself is never shown',
     handler: async (context) => {
-      const { data } = await context.api.list<MasterKeyView>('/keyring');
-      const rows = data.map((key) => [key.kid, key.state, String(key.sealed_keys), key.created_at]);
+      const { data } = await context.api.all<MasterKeyView>('/keyring');
+      const rows = data.map((key) => [key.key_id, key.state, String(key.sealed_keys), key.created_at]);
       return {
         document: data,
         text: table(['KEY', 'STATE', 'SEALS', 'CREATED'], rows, context.paint),
       };
     },
   });
-  const act = (usage: string, summary: string, path: (kid: string) => string, said: string): void =>
-    declare(keyring, surroundings, {
-      usage,
-      summary,
-      handler: async (context, _options, kid = '') => {
-        const answer = await context.api.send<{ data?: unknown } | null>(
-          'POST',
-          path(encodeURIComponent(kid)),
-          {
-            body: {},
-          },
-        );
-        return { document: answer?.data ?? { done: true }, text: said };
-      },
-    });
-  act(
-    'add',
-    'make a master key; nothing is sealed with it before "rotate"',
-    () => '/keyring',
-    'A key is added.',
-  );
-  act(
-    'rotate',
-    'seal with the newest key, and re-seal what is stored',
-    () => '/keyring/rotate',
-    'Rotation is under way.',
-  );
-  act(
-    'retire <kid>',
-    'forget a key that seals nothing any more',
-    (kid) => `/keyring/${kid}/retire`,
-    'It is retired.',
-  );
+  declare(keyring, surroundings, {
+    usage: 'add',
+    summary: 'make a master key; it seals what is stored from now on',
+    handler: async (context) => {
+      const key = await context.api.one<{ key_id: string }>('POST', '/keyring', { body: {} });
+      return { document: key, text: `Key ${key.key_id} is made, and seals from now on.` };
+    },
+  });
+  declare(keyring, surroundings, {
+    usage: 'rotate',
+    summary: 'seal every API key again under the newest master key',
+    handler: async (context) => {
+      const body = {};
+      const done = await context.api.one<{ moved: number; failed: number }>('POST', '/keyring/rotate', {
+        body,
+      });
+      const text = `${done.moved} API keys are sealed again, ${done.failed} could not be.`;
+      return { document: done, text, exitCode: done.failed === 0 ? exitCodes.done : exitCodes.failed };
+    },
+  });
+  declare(keyring, surroundings, {
+    usage: 'retire <kid>',
+    summary: 'take a master key out for good, once nothing is sealed under it',
+    handler: async (context, _options, kid = '') => {
+      await context.api.send('POST', `/keyring/${encodeURIComponent(kid)}/retire`, { body: {} });
+      return { document: { key_id: kid, retired: true }, text: `Key ${kid} is retired.` };
+    },
+  });
 }

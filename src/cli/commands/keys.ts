@@ -20,7 +20,7 @@ export function addKeys(program: Command, surroundings: Surroundings): void {
     usage: 'ls',
     summary: 'list your API keys; a key itself never comes back',
     handler: async (context) => {
-      const { data } = await context.api.list<ApiKeyView>('/api-keys');
+      const { data } = await context.api.all<ApiKeyView>('/api-keys');
       return { document: data, text: data.length === 0 ? 'No API keys.' : keyTable(context, data) };
     },
   });

@@ -44,31 +44,27 @@ async function logs(context: Context, options: LogsOptions, wish = ''): Promise<
     source: options.source,
   };
   const id = await resolveInstance(context.api, wish);
+  const limit = wholeNumber('--limit', options.limit);
+  const { data } = await context.api.all<LogLineView>(`/instances/${id}/logs`, query, limit);
+  // They come newest first, and are read oldest first.
+  const lines = data.reverse();
   if (options.follow !== true) {
-    const { data } = await context.api.all<LogLineView>(
-      `/instances/${id}/logs`,
-      query,
-      wholeNumber('--limit', options.limit),
-    );
-    const lines = inOrder(data);
     return { document: lines, text: lines.map((line) => logText(line, context.paint)).join('\n') };
   }
-  for await (const event of context.api.follow(`/instances/${id}/logs/stream`, query, context.signal)) {
-    const line = JSON.parse(event.data) as LogLineView;
+  const write = (line: LogLineView): void => {
     context.streams.out.write(`${context.json ? JSON.stringify(line) : logText(line, context.paint)}\n`);
+  };
+  for (const line of lines) write(line);
+  // Without a line to go on from, from the beginning: nothing of it was there a moment ago.
+  const rest = lines.length > 0 || query.since !== undefined ? query : { ...query, since: beginning };
+  const path = `/instances/${id}/logs/stream`;
+  for await (const event of context.api.follow(path, rest, context.signal, lines.at(-1)?.id)) {
+    write(JSON.parse(event.data) as LogLineView);
   }
   return undefined;
 }
 
-/** Oldest first, as a log is read, whichever way the pages came. */
-function inOrder(lines: readonly LogLineView[]): LogLineView[] {
-  const first = lines[0];
-  const last = lines.at(-1);
-  return first !== undefined && last !== undefined && first.timestamp > last.timestamp
-    ? [...lines].reverse()
-    : [...lines];
-}
-
+const beginning = '1970-01-01T00:00:00Z';
 const levelFormats = { debug: 'dim', info: 'cyan', warn: 'yellow', error: 'red' } as const;
 
 /** `10:05:17.120 warn  process  message` */

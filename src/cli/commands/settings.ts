@@ -11,7 +11,7 @@ export function addSettings(program: Command, surroundings: Surroundings): void 
     usage: 'get [key]',
     summary: 'show settings',
     handler: async (context, _options, key = '') => {
-      const { data } = await context.api.list<SettingView>('/settings');
+      const { data } = await context.api.all<SettingView>('/settings');
       const shown = key === '' ? data : data.filter((setting) => setting.key === key);
       if (key !== '' && shown[0] === undefined) throw new Fault('not_found', `there is no setting "${key}"`);
       return { document: key === '' ? shown : shown[0], text: settingTable(context, shown) };

@@ -14,7 +14,7 @@ export function addTypes(program: Command, surroundings: Surroundings): void {
     usage: 'ls',
     summary: 'list server types',
     handler: async (context) => {
-      const { data } = await context.api.list<McpTypeView>('/mcp-types');
+      const { data } = await context.api.all<McpTypeView>('/mcp-types');
       return { document: data, text: typeTable(data, context.paint) };
     },
   });
