@@ -3,11 +3,16 @@
 -- Roles are of the whole cluster, so another database of it may have them already. None can log in: the supervisor
 -- steps down into one inside a transaction (SET LOCAL ROLE).
 DO $$
+DECLARE
+  name text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'minimcp_api') THEN CREATE ROLE minimcp_api NOLOGIN; END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'minimcp_shipper') THEN CREATE ROLE minimcp_shipper NOLOGIN; END IF;
-  EXECUTE format('GRANT minimcp_api, minimcp_shipper TO %I', current_user);
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+  FOREACH name IN ARRAY ARRAY['minimcp_api', 'minimcp_shipper'] LOOP
+    BEGIN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END;
+    IF NOT pg_has_role(current_user, name, 'MEMBER') THEN EXECUTE format('GRANT %I TO CURRENT_USER', name); END IF;
+  END LOOP;
 END
 $$;
 
@@ -202,13 +207,14 @@ CREATE TABLE mcp_logs (
   metadata JSONB DEFAULT '{}',
   created_at TIMESTAMPTZ DEFAULT CURRENT_TIMESTAMP,
   seq BIGINT NOT NULL DEFAULT 0,
-  PRIMARY KEY (id, timestamp),
+  PRIMARY KEY (mcp_instance_id, id, timestamp),
   CONSTRAINT check_level CHECK (level IN ('debug', 'info', 'warn', 'error'))
 ) PARTITION BY RANGE (timestamp);
 CREATE INDEX idx_mcp_logs_instance_timestamp ON mcp_logs(mcp_instance_id, timestamp DESC);
 CREATE INDEX idx_mcp_logs_timestamp ON mcp_logs(timestamp DESC);
 CREATE INDEX idx_mcp_logs_level ON mcp_logs(level) WHERE level IN ('warn', 'error');
-COMMENT ON COLUMN mcp_logs.seq IS 'Order of the line within its instance and source; a gap is always explained by a drop marker.';
+COMMENT ON COLUMN mcp_logs.id IS 'UUIDv7, made when the line is stored: within an instance, in the order of storing. Who follows a log goes on from an id.';
+COMMENT ON COLUMN mcp_logs.seq IS 'Order of the line within its instance and source; a gap is always explained by a drop marker. 0: not numbered.';
 
 CREATE TABLE log_offsets (
   spool TEXT PRIMARY KEY,

@@ -13,12 +13,16 @@ BEGIN
     -- Two supervisors may want the same partition at the same moment; the second finds it made.
     PERFORM pg_advisory_xact_lock(hashtextextended('minimcp_partition', 0));
     IF to_regclass(child) IS NULL THEN
-      EXECUTE format('CREATE TABLE %I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', child, parent, low, high);
+      -- Made alone and then attached: readers and writers of the parent go on meanwhile.
+      EXECUTE format('CREATE TABLE %I (LIKE %s INCLUDING ALL)', child, parent);
+      EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child, low, high);
     END IF;
   END IF;
   RETURN child;
 END
 $$;
+
+REVOKE EXECUTE ON FUNCTION minimcp_ensure_partition(regclass, timestamptz, text) FROM PUBLIC;
 
 SELECT minimcp_ensure_partition(parent, CURRENT_TIMESTAMP + make_interval(months => ahead))
 FROM unnest(ARRAY['mcp_logs', 'mcp_events']::regclass[]) AS parent, generate_series(0, 2) AS ahead;
