@@ -58,7 +58,7 @@ function prebuiltPath(): string {
 }
 
 /** Bundles src/shim/main.ts; what publishing puts at dist/shim/shim.cjs. */
-export async function renderShim(): Promise<Uint8Array> {
+async function renderShim(): Promise<Uint8Array> {
   const esbuild = await import('esbuild');
   try {
     const result = await esbuild.build({

@@ -21,6 +21,8 @@ export interface Child {
   /** Resolves when the process itself is gone; what it wrote may still be in the pipes. */
   readonly exited: Promise<ChildExit>;
   hasExited(): boolean;
+  /** Gives up reading what it or what it left behind may still write. */
+  destroyOutput(): void;
   /** Lets it see the end of its standard input: the polite way to ask it to leave. */
   closeInput(): void;
   /** Signals its process group, or what is left of it after the process itself is gone. */
@@ -66,6 +68,10 @@ export function startChild(spec: ChildSpec): Child {
     stderr: process_.stderr,
     exited,
     hasExited: () => gone,
+    destroyOutput: () => {
+      process_.stdout?.destroy();
+      process_.stderr?.destroy();
+    },
     closeInput: () => void process_.stdin?.end(),
     signal: (name) => {
       if (pid !== null) signalGroup(pid, name, gone);
@@ -82,6 +88,7 @@ function notStarted(spec: ChildSpec, error: Error): Child {
     stderr: null,
     exited: Promise.resolve(exit),
     hasExited: () => true,
+    destroyOutput: () => {},
     closeInput: () => {},
     signal: () => {},
   };

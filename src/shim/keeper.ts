@@ -42,20 +42,29 @@ export interface Keeper {
 const lastWordsMs = 500;
 /** A child that has closed its standard output but does not leave is of no use to anyone after this. */
 const muteMs = 1_000;
+const exitSeenMs = 50;
 
 type Opened = 'ready' | 'exited' | 'timeout' | { readonly refused: string };
+
+/** One start of the child, from its first byte to its last. */
+interface Run {
+  readonly child: Child;
+  /** Aborted when there is no more use in opening it. */
+  readonly opening: AbortController;
+  /** Resolves when the child is gone, what it wrote is read and nothing of its group is left. */
+  readonly ended: Promise<void>;
+}
 
 /** Makes the keeper of an instance. */
 export function createKeeper(options: KeeperOptions): Keeper {
   const { spec, bridge, say, onPhase, onFailed } = options;
   const released = new AbortController();
-  let child = options.first;
+  let run: Run = { child: options.first, opening: new AbortController(), ended: Promise.resolve() };
   let phase: ShimPhase = 'starting';
   let server: ServerInfo | null = null;
   let restarts = 0;
   let wasReady = false;
   let lastExit: ChildExit | null = null;
-  let ended = Promise.resolve();
 
   const setPhase = (next: ShimPhase): void => {
     if (released.signal.aborted) return;
@@ -63,93 +72,96 @@ export function createKeeper(options: KeeperOptions): Keeper {
     onPhase();
   };
 
-  /** Follows one child to its end. */
-  function watch(current: Child): Promise<void> {
-    const output = options.readOutput(current);
-    if (spec.child.transport === 'stdio') void output.messagesEnded.then(() => leaveOrDie(current));
-    return current.exited.then(async (exit) => {
+  const follow = (child: Child): Run => {
+    const opening = new AbortController();
+    const output = options.readOutput(child);
+    if (spec.child.transport === 'stdio') void output.messagesEnded.then(() => leaveOrDie(child));
+    const ended = child.exited.then(async (exit) => {
       lastExit = exit;
+      opening.abort(new Error(wordOf(exit)));
       bridge.childGone(wordOf(exit));
-      current.signal('SIGKILL'); // what it left behind in its group
+      child.signal('SIGKILL'); // what it left behind in its group
       await Promise.race([output.ended, sleep(lastWordsMs)]);
-      for (const stream of [current.stdout, current.stderr])
-        (stream as { destroy?(): void } | null)?.destroy?.();
+      child.destroyOutput();
       await output.ended;
     });
-  }
+    return { child, opening, ended };
+  };
 
-  async function leaveOrDie(current: Child): Promise<void> {
-    await Promise.race([current.exited, sleep(muteMs)]);
-    if (current.hasExited() || released.signal.aborted) return;
+  const leaveOrDie = async (child: Child): Promise<void> => {
+    await Promise.race([child.exited, sleep(muteMs)]);
+    if (child.hasExited() || released.signal.aborted) return;
     say('error', 'The server closed its standard output and went on running; it is ended');
-    current.signal('SIGKILL');
-  }
+    child.signal('SIGKILL');
+  };
 
-  async function open(current: Child): Promise<Opened> {
-    const stop = new AbortController();
+  const open = async ({ child, opening }: Run): Promise<Opened> => {
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      stop.abort(new Error('start time-out'));
+      opening.abort(new Error('start time-out'));
     }, spec.child.startTimeoutMs);
-    const onReleased = (): void => stop.abort(new Error('the instance is ending'));
-    released.signal.addEventListener('abort', onReleased);
-    void current.exited.then(() => stop.abort(new Error('the server has ended')));
     try {
-      if (spec.child.httpPort !== undefined) await portAnswers(spec.child.httpPort, stop.signal);
-      server = await bridge.open(current.link, stop.signal);
+      if (spec.child.httpPort !== undefined) await portAnswers(spec.child.httpPort, opening.signal);
+      server = await bridge.open(child.link, opening.signal);
       return 'ready';
     } catch (error) {
-      // An end seen by the bridge (a broken pipe) may be ahead of the exit by a moment.
-      if (!isLate) await Promise.race([current.exited, sleep(50)]);
-      if (current.hasExited()) return 'exited';
+      // A broken pipe may be seen a moment before the exit it comes from.
+      if (!isLate) await Promise.race([child.exited, sleep(exitSeenMs)]);
+      if (child.hasExited()) return 'exited';
       return isLate ? 'timeout' : { refused: messageOf(error) };
     } finally {
       clearTimeout(timer);
-      released.signal.removeEventListener('abort', onReleased);
     }
-  }
+  };
 
-  async function keep(): Promise<void> {
+  const keep = async (): Promise<void> => {
     const startedMs = monotonicMs();
-    let tries = 0;
-    for (;;) {
-      const opened = await open(child);
+    for (let tries = 0; ; tries += 1) {
+      const opened = await open(run);
       const readyMs = monotonicMs();
       if (released.signal.aborted) return;
       if (opened === 'ready') {
-        if (!wasReady) say('info', `The server is ready after ${Math.round(readyMs - startedMs)} ms`);
-        else say('info', 'The server is ready again');
+        say(
+          'info',
+          wasReady ? 'The server is ready again' : `The server is ready after ${msSince(startedMs)} ms`,
+        );
         wasReady = true;
         setPhase('running');
       } else {
+        if (run.child.hasExited()) await run.ended;
         if (!wasReady) {
-          if (child.hasExited()) await ended;
-          return onFailed(opened === 'timeout' ? 'start_timeout' : 'start_failed', wordOfOpening(opened));
+          onFailed(opened === 'timeout' ? 'start_timeout' : 'start_failed', wordOfOpening(opened));
+          return;
         }
         say('error', wordOfOpening(opened));
-        child.signal('SIGKILL');
+        run.child.signal('SIGKILL');
       }
-      await child.exited;
-      if (released.signal.aborted) return;
+      await run.child.exited;
       setPhase('restarting');
-      await ended;
-      if (opened === 'ready' && monotonicMs() - readyMs >= spec.restart.resetAfterMs) tries = 0;
-      const delayMs = restartDelayMs(spec.restart, tries);
-      const word = lastExit ? wordOf(lastExit) : 'The server has ended';
-      if (delayMs === undefined) {
-        return onFailed(spec.restart.triesMax === 0 ? 'crashed' : 'crash_loop', word);
-      }
-      say('warn', `${word}; it is started again ${delayMs === 0 ? 'at once' : `in ${delayMs} ms`}`);
-      tries += 1;
-      restarts += 1;
-      if (delayMs > 0) await sleep(delayMs, released.signal).catch(() => {});
-      if (released.signal.aborted) return;
-      child = startChild(spec.child);
-      ended = watch(child);
-      onPhase();
+      await run.ended;
+      if (opened === 'ready' && msSince(readyMs) >= spec.restart.resetAfterMs) tries = 0;
+      if (!(await startAgain(tries))) return;
     }
-  }
+  };
+
+  /** @returns whether there is a new child */
+  const startAgain = async (tries: number): Promise<boolean> => {
+    if (released.signal.aborted) return false;
+    const word = lastExit ? wordOf(lastExit) : 'The server has ended';
+    const delayMs = restartDelayMs(spec.restart, tries);
+    if (delayMs === undefined) {
+      onFailed(spec.restart.triesMax === 0 ? 'crashed' : 'crash_loop', word);
+      return false;
+    }
+    say('warn', `${word}; it is started again ${delayMs === 0 ? 'at once' : `in ${delayMs} ms`}`);
+    restarts += 1;
+    if (delayMs > 0) await sleep(delayMs, released.signal).catch(() => {});
+    if (released.signal.aborted) return false;
+    run = follow(startChild(spec.child));
+    onPhase();
+    return true;
+  };
 
   function wordOfOpening(opened: Exclude<Opened, 'ready'>): string {
     if (opened === 'timeout') return `The server did not answer within ${spec.child.startTimeoutMs} ms`;
@@ -160,14 +172,14 @@ export function createKeeper(options: KeeperOptions): Keeper {
 
   return {
     start() {
-      ended = watch(child);
+      run = follow(options.first);
       void keep();
     },
     get phase() {
       return released.signal.aborted ? 'stopping' : phase;
     },
     get child() {
-      return child;
+      return run.child;
     },
     get server() {
       return server;
@@ -182,10 +194,15 @@ export function createKeeper(options: KeeperOptions): Keeper {
       return lastExit;
     },
     release() {
-      released.abort(new Error('the instance is ending'));
+      released.abort();
+      run.opening.abort(new Error('the instance is ending'));
     },
-    childEnded: () => ended,
+    childEnded: () => run.ended,
   };
+}
+
+function msSince(sinceMs: number): number {
+  return Math.round(monotonicMs() - sinceMs);
 }
 
 /** How a child ended, in words for its owner. */

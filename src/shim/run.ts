@@ -81,7 +81,10 @@ export function run(spec: LaunchSpec, first: Child): void {
     spool,
     say,
     onBegin: () => control.stateChanged(),
-    exit: (code) => process.exit(code),
+    exit: (code) => {
+      rmSync(bundleFiles.controlSocket, { force: true });
+      process.exit(code);
+    },
   });
   const fail = (reason: StopReason, word: string): void => {
     if (ending.begun()) return;

@@ -5,28 +5,32 @@ import { cutText, type LogTextOptions, logText } from './log-text.ts';
 export interface Tail {
   /** A line of the child, as logText takes it. */
   push(line: Buffer, sizeBytes: number): void;
-  /** A word of the shim on why it ended; already safe to show. */
+  /** A word of the shim on why it ended, already safe to show; stands after the child's. */
   note(text: string): void;
   lines(): string[];
 }
 
 const linesMax = 20;
+const notesMax = 5;
 const lineBytesMax = 2_000;
 
 /** Makes an empty tail. */
 export function createTail(options: LogTextOptions): Tail {
-  const kept: (() => string)[] = [];
-  const add = (read: () => string): void => {
-    kept.push(read);
-    if (kept.length > linesMax) kept.shift();
-  };
+  const kept: { line: Buffer; sizeBytes: number }[] = [];
+  const notes: string[] = [];
   return {
     push(line, sizeBytes) {
-      if (line.length > 0) add(() => logText(line, sizeBytes, options).msg);
+      if (line.length === 0) return;
+      kept.push({ line, sizeBytes });
+      if (kept.length > linesMax) kept.shift();
     },
     note(text) {
-      add(() => text);
+      notes.push(text);
+      if (notes.length > notesMax) notes.shift();
     },
-    lines: () => kept.map((read) => cutText(read(), lineBytesMax)),
+    lines() {
+      const words = kept.map(({ line, sizeBytes }) => logText(line, sizeBytes, options).msg);
+      return [...words, ...notes].slice(-linesMax).map((word) => cutText(word, lineBytesMax));
+    },
   };
 }
