@@ -3,12 +3,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
 import type { Bridge, BridgeOptions } from '../seams.ts';
-import { codes, isOpen, refuse } from './answers.ts';
+import { answerJson, codes, errorText, isOpen, refuse } from './answers.ts';
 import { readBody } from './body.ts';
 import { failAllCalls } from './calls.ts';
+import { isModern, modernVersion } from './envelope.ts';
 import { takeLine } from './from-child.ts';
+import { giveUpAllParked } from './input-required.ts';
 import { takeDelete, takeGet } from './legacy.ts';
-import { openLegacy } from './opening.ts';
+import { endAllListeners } from './listen.ts';
+import { openLegacy, openModern } from './opening.ts';
 import { takePost } from './post.ts';
 import { removeSession } from './sessions.ts';
 import { type Core, createCore } from './state.ts';
@@ -27,7 +30,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
         runHeld(core);
       });
       sweep.wake();
-      const server = await openLegacy(core, signal);
+      const server = await (core.era === 'modern' ? openModern(core, signal) : openLegacy(core, signal));
       core.server = server;
       runHeld(core);
       const { name, version } = server.serverInfo;
@@ -38,11 +41,13 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
     },
     childGone(reason) {
       core.link = null;
+      endAllListeners(core);
       core.server = null;
       core.blocked = false;
       core.childLevel = null;
       failAllCalls(core, `The server process ended: ${reason}`);
       core.serverCalls.clear();
+      core.parked.clear();
       for (const session of [...core.sessions.values()]) removeSession(core, session);
     },
     handle(request, response) {
@@ -61,6 +66,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
     },
     drain(signal) {
       core.draining = true;
+      giveUpAllParked(core);
       runHeld(core);
       return new Promise((resolve) => {
         const done = (): void => {
@@ -78,6 +84,8 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       core.closed = true;
       core.draining = true;
       sweep.stop();
+      endAllListeners(core);
+      giveUpAllParked(core);
       failAllCalls(core, 'The instance is stopping');
       for (const session of [...core.sessions.values()]) removeSession(core, session);
       runHeld(core);
@@ -88,6 +96,11 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
 function handle(core: Core, request: IncomingMessage, response: ServerResponse): void {
   if (core.draining) {
     refuse(response, { status: 503, code: codes.refused, message: 'The instance is stopping', closes: true });
+    return;
+  }
+  if (request.method !== 'POST' && (core.era === 'modern' || isModern({}, request.headers))) {
+    const message = `${request.method} is not served in ${modernVersion}`;
+    answerJson(response, 405, errorText('null', codes.refused, message), ['Allow', 'POST']);
     return;
   }
   if (request.method === 'GET') return void takeGet(core, request, response);

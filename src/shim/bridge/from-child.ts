@@ -2,6 +2,7 @@
 // client that can answer. A line that is not JSON-RPC is the child's mistake: said in the log, and skipped.
 import { monotonicMs } from '../../base/clock.ts';
 import { finishCall, sayInCall } from './calls.ts';
+import { takeListenAnswer, takeOfSubscription, tellListeners } from './listen.ts';
 import { kindOf } from './messages.ts';
 import { ownId, takeServerCancel, takeServerRequest } from './server-requests.ts';
 import type { Call, Core, Json, Session } from './state.ts';
@@ -58,6 +59,7 @@ function skip(core: Core, text: string): void {
 
 function takeAnswer(core: Core, message: Json, text: string): void {
   const call = typeof message.id === 'number' ? core.calls.get(message.id) : undefined;
+  if (call === undefined && core.listeners.size > 0 && takeListenAnswer(core, message)) return;
   // Late answers, to calls that were cancelled or timed out, are nobody's.
   if (call === undefined) return;
   if (call.taker !== null) {
@@ -80,6 +82,7 @@ function withId(message: Json, text: string, idText: string): string {
 
 function takeNotification(core: Core, message: Json, text: string): void {
   const params = message.params as Json | undefined;
+  if (core.era === 'modern' && takeOfSubscription(core, message)) return;
   switch (message.method) {
     case 'notifications/progress':
       takeProgress(core, message, params);
@@ -89,11 +92,13 @@ function takeNotification(core: Core, message: Json, text: string): void {
       return;
     case 'notifications/resources/updated':
       for (const session of subscribersOf(core, String(params?.uri))) sendOn(core, session.own, text);
+      tellListeners(core, message);
       return;
     case 'notifications/tools/list_changed':
     case 'notifications/prompts/list_changed':
     case 'notifications/resources/list_changed':
       for (const session of core.sessions.values()) sendOn(core, session.own, text);
+      tellListeners(core, message);
       return;
     case 'notifications/message':
       tellEveryone(core, message, text, (session) => wantsLevel(core, session, params?.level));
@@ -131,7 +136,7 @@ function tellEveryone(core: Core, message: Json, text: string, wants: (session: 
 function onlyCall(core: Core): Call | null {
   let only: Call | null = null;
   for (const call of core.calls.values()) {
-    if (call.idText === ownId) continue;
+    if (call.idText === ownId || call.taker?.isParked()) continue;
     if (only !== null) return null;
     only = call;
   }

@@ -1,7 +1,9 @@
-// Opens a fresh child in the legacy era: the one real initialize, with every capability the shim can pass on to a
+// Opens a fresh child in its era. Legacy: the one real initialize, with every capability the shim can pass on to a
 // client, and a tools/list as the proof that it serves. Fails with what the child said, or with the signal's reason.
 import { addCall, removeCall, toChild } from './calls.ts';
+import { metaKeys, modernVersion } from './envelope.ts';
 import { isObject, objectIn, stringIn } from './messages.ts';
+import { ownEnvelope } from './modern.ts';
 import { ownId } from './server-requests.ts';
 import type { Core, InitializeResult, Json } from './state.ts';
 
@@ -34,6 +36,24 @@ export async function openLegacy(core: Core, signal: AbortSignal): Promise<Initi
   return opened;
 }
 
+/** The same for a child of the modern era: server/discover in place of the handshake. */
+export async function openModern(core: Core, signal: AbortSignal): Promise<InitializeResult> {
+  const _meta = ownEnvelope();
+  const result = await ask(core, 'server/discover', { _meta }, signal);
+  const server = objectIn(objectIn(result, '_meta'), metaKeys.server) ?? objectIn(result, 'serverInfo') ?? {};
+  const opened: InitializeResult = {
+    protocolVersion: modernVersion,
+    capabilities: objectIn(result, 'capabilities') ?? {},
+    serverInfo: {
+      ...server,
+      name: stringIn(server, 'name') ?? '',
+      version: stringIn(server, 'version') ?? '',
+    },
+  };
+  if (opened.capabilities.tools !== undefined) await ask(core, 'tools/list', { _meta }, signal);
+  return opened;
+}
+
 /** One request of the shim's own. @returns its result; rejects with the child's error or the signal's reason */
 export function ask(core: Core, method: string, params: Json, signal: AbortSignal): Promise<Json> {
   return new Promise((resolve, reject) => {
@@ -55,6 +75,7 @@ export function ask(core: Core, method: string, params: Json, signal: AbortSigna
         },
         notify() {},
         ask: () => false,
+        isParked: () => false,
       },
     });
     const onAbort = (): void => {

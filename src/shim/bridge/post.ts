@@ -2,8 +2,10 @@
 // with -32700; nothing that is not a JSON-RPC message goes further.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, answerJson, codes, isOpen, refuse } from './answers.ts';
+import { isModern, modernCodes, modernVersion } from './envelope.ts';
 import { initialize, sessionOf, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
-import { kindOf } from './messages.ts';
+import { kindOf, stringIn } from './messages.ts';
+import { takeModernNotification, takeModernRequest } from './modern.ts';
 import type { Core, Json } from './state.ts';
 
 /** Answers the request, now or once the child has. */
@@ -41,8 +43,12 @@ export function takePost(core: Core, request: IncomingMessage, response: ServerR
         message: `${core.bounds.inFlightMax} requests are in flight already`,
         retryAfterS: 1,
       });
-    if (message.method === 'initialize') return void takeInitialize(core, response, message, idText);
   }
+  if (kind !== 'response' && isModern(message, request.headers))
+    return void takeModern(core, request, response, message);
+  if (core.era === 'modern') return void refuseLegacy(response, message, idText);
+  if (kind === 'request' && message.method === 'initialize')
+    return void takeInitialize(core, response, message, idText);
   const session = sessionOf(core, request, response, idText);
   if (session === null) return;
   if (kind === 'request') return void takeRequest(core, session, message, { response, stream: null });
@@ -70,20 +76,45 @@ function takeArray(core: Core, request: IncomingMessage, response: ServerRespons
   takeBatch(core, session, items as Json[], response);
 }
 
+/** A modern message: it needs no session, but a child that is ready. */
+function takeModern(core: Core, request: IncomingMessage, response: ServerResponse, message: Json): void {
+  if (message.id === undefined) return void takeModernNotification(core, response, message);
+  const take = (): void => takeModernRequest(core, request, response, message);
+  if (core.server !== null) take();
+  else holdUntilReady(core, response, JSON.stringify(message.id), take);
+}
+
+/** A modern-only server: a legacy client has no way forward, so it is told plainly. */
+function refuseLegacy(response: ServerResponse, message: Json, idText: string): void {
+  const requested = stringIn(message.params, 'protocolVersion');
+  const data = { supported: [modernVersion], ...(requested === undefined ? {} : { requested }) };
+  const text = `Unsupported protocol version: this server speaks only ${modernVersion}`;
+  refuse(response, { status: 400, code: modernCodes.unsupportedVersion, idText, message: text, data });
+}
+
 /** Answers at once when the child is ready, else as soon as it is. */
 function takeInitialize(core: Core, response: ServerResponse, message: Json, idText: string): void {
   const unavailable = (text: string): void =>
     refuse(response, { status: 503, code: codes.refused, idText, message: text, retryAfterS: 1 });
-  if (core.draining) return void unavailable('The instance is stopping');
   if (core.server !== null) {
     const made = initialize(core, message, idText, false);
     if (made === null) return void unavailable('Too many sessions are in use');
     return void answerJson(response, 200, made.text, ['Mcp-Session-Id', made.session.id]);
   }
+  holdUntilReady(core, response, idText, () => takeInitialize(core, response, message, idText));
+}
+
+/** Lets a request wait for the child, bounded in number and time. */
+function holdUntilReady(core: Core, response: ServerResponse, idText: string, take: () => void): void {
+  const unavailable = (message: string): void =>
+    refuse(response, { status: 503, code: codes.refused, idText, message, retryAfterS: 1 });
+  if (core.draining) return void unavailable('The instance is stopping');
   if (core.held.size >= core.bounds.inFlightMax) return void unavailable('The server is starting');
   const again = (): void => {
     clearTimeout(timer);
-    if (isOpen(response)) takeInitialize(core, response, message, idText);
+    if (!isOpen(response)) return;
+    if (core.server === null) unavailable('The server is not ready');
+    else take();
   };
   const timer = setTimeout(() => {
     core.held.delete(again);

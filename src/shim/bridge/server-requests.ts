@@ -81,7 +81,7 @@ function whoAnswers(core: Core, message: Json): Target | null {
   const clients = new Set<unknown>();
   for (const call of core.calls.values()) {
     if (call.session === null && call.taker === null) continue;
-    if (call.idText === ownId) continue;
+    if (call.idText === ownId || call.taker?.isParked()) continue;
     last = call;
     clients.add(call.session ?? call);
   }

@@ -3,10 +3,11 @@
 import type { ServerResponse } from 'node:http';
 import type { Bounds, LaunchSpec } from '../contract.ts';
 import type { ChildLink, Say } from '../seams.ts';
+import type { ModernCall } from './modern-call.ts';
 
 export type Json = Record<string, unknown>;
 
-/** The child's answer to the one real initialize. */
+/** The child's answer to the one real initialize, or what server/discover said in its place. */
 export interface InitializeResult {
   readonly protocolVersion: string;
   readonly capabilities: Json;
@@ -82,6 +83,8 @@ export interface Taker {
   notify(call: Call, message: Json): void;
   /** A request of the child that this call's client must answer; false: it cannot. */
   ask(call: Call, asked: ServerCall, message: Json): boolean;
+  /** Its client has been asked something and is not connected. */
+  isParked(): boolean;
 }
 
 /** A request of the child that a client has not answered. */
@@ -96,7 +99,20 @@ export interface ServerCall {
   readonly askedMs: number;
 }
 
+/** A stream of a modern client's subscriptions/listen. */
+export interface Listener {
+  /** The id under which a modern child knows it. */
+  readonly childId: number;
+  readonly idText: string;
+  readonly response: ServerResponse;
+  /** Notifications it asked for, before a legacy child. */
+  readonly methods: Set<string>;
+  readonly subscriptions: Set<string>;
+}
+
 export interface Core {
+  /** The era the child is opened in. */
+  readonly era: 'legacy' | 'modern';
   readonly spec: LaunchSpec;
   readonly bounds: Bounds;
   readonly say: Say;
@@ -110,6 +126,9 @@ export interface Core {
   readonly calls: Map<number, Call>;
   readonly serverCalls: Map<number, ServerCall>;
   readonly sessions: Map<string, Session>;
+  readonly listeners: Set<Listener>;
+  /** Modern calls whose client was asked something, by requestState. */
+  readonly parked: Map<string, ModernCall>;
   /** Work to do once the child reads again, is ready, or is given up. */
   readonly held: Set<() => void>;
   /** Called when no call is in flight any more. */
@@ -129,6 +148,7 @@ export interface Core {
 /** Makes the empty state of a bridge. */
 export function createCore(spec: LaunchSpec, say: Say): Core {
   return {
+    era: spec.child.era === 'modern' ? 'modern' : 'legacy',
     spec,
     bounds: spec.bounds,
     say,
@@ -140,6 +160,8 @@ export function createCore(spec: LaunchSpec, say: Say): Core {
     calls: new Map(),
     serverCalls: new Map(),
     sessions: new Map(),
+    listeners: new Set(),
+    parked: new Map(),
     held: new Set(),
     whenIdle: new Set(),
     nextId: 1,

@@ -4,6 +4,7 @@
 import { monotonicMs } from '../../base/clock.ts';
 import { isOpen } from './answers.ts';
 import { timeOutCalls } from './calls.ts';
+import { giveUpParked } from './input-required.ts';
 import { endSession } from './legacy.ts';
 import { failServerCalls } from './server-requests.ts';
 import { idleSessions } from './sessions.ts';
@@ -23,9 +24,10 @@ export function createSweep(core: Core): Sweep {
   let timer: NodeJS.Timeout | null = null;
   let keptAliveMs = monotonicMs();
   const everyMs = (): number | null => {
-    if (core.calls.size > 0 || core.serverCalls.size > 0)
+    if (core.calls.size > 0 || core.serverCalls.size > 0 || core.parked.size > 0)
       return Math.max(10, Math.min(1_000, core.bounds.requestTimeoutMs / 4));
-    if (core.sessions.size > 0) return Math.max(10, Math.min(keepAliveMs, core.bounds.sessionIdleMs / 4));
+    if (core.sessions.size > 0 || core.listeners.size > 0)
+      return Math.max(10, Math.min(keepAliveMs, core.bounds.sessionIdleMs / 4));
     return null;
   };
   const arm = (): void => {
@@ -36,12 +38,15 @@ export function createSweep(core: Core): Sweep {
     timeOutCalls(core);
     const asked = monotonicMs() - core.bounds.sessionIdleMs;
     failServerCalls(core, (call) => call.askedMs <= asked, 'Nobody answered in time');
+    giveUpParked(core);
     for (const session of idleSessions(core)) endSession(core, session, 'The session was idle');
     if (monotonicMs() - keptAliveMs >= keepAliveMs) keepAlive();
     arm();
   };
   const keepAlive = (): void => {
     keptAliveMs = monotonicMs();
+    for (const { response } of core.listeners)
+      if (isOpen(response) && response.writableLength === 0) response.write(':\n\n');
     for (const session of core.sessions.values()) {
       for (const response of session.listeners)
         if (isOpen(response) && response.writableLength === 0) response.write(':\n\n');

@@ -2,7 +2,11 @@
 // logs at the lowest level anyone wants; each session gets only what it asked for.
 import { addCall, removeCall, toChild } from './calls.ts';
 import { ownId } from './server-requests.ts';
-import type { Call, Core, Json, Session, Taker } from './state.ts';
+import type { Call, Core, Json, Listener, Session, Taker } from './state.ts';
+
+/** Resources one client may be subscribed to, and the longest URI that is kept. */
+export const subscriptionsMax = 1_000;
+export const uriLengthMax = 8_192;
 
 export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 
@@ -10,9 +14,10 @@ export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critic
 const usualLevel = logLevels.indexOf('info');
 
 /** Whether another session is subscribed to the resource already. */
-export function isSubscribedElsewhere(core: Core, session: Session, uri: string): boolean {
+export function isSubscribedElsewhere(core: Core, besides: Session | Listener, uri: string): boolean {
   for (const other of core.sessions.values())
-    if (other !== session && other.subscriptions.has(uri)) return true;
+    if (other !== besides && other.subscriptions.has(uri)) return true;
+  for (const other of core.listeners) if (other !== besides && other.subscriptions.has(uri)) return true;
   return false;
 }
 
@@ -65,7 +70,18 @@ export function settleWants(core: Core, call: Call, failed: boolean): void {
 
 /** A request of the shim's own whose answer changes nothing. */
 export function tellChild(core: Core, method: string, params: Json): void {
-  const taker: Taker = { answer: (call) => void removeCall(core, call), notify: () => {}, ask: () => false };
+  const taker: Taker = {
+    answer: (call) => void removeCall(core, call),
+    notify: () => {},
+    ask: () => false,
+    isParked: () => false,
+  };
   const call = addCall(core, { idText: ownId, method, session: null, response: null, taker });
   toChild(core, JSON.stringify({ jsonrpc: '2.0', id: call.childId, method, params }));
+}
+
+/** A client's progress token as JSON text; null for none, and for what is none. */
+export function tokenTextOf(token: unknown): string | null {
+  if (typeof token === 'string') return token.length <= 1024 ? JSON.stringify(token) : null;
+  return typeof token === 'number' ? JSON.stringify(token) : null;
 }
