@@ -1,9 +1,10 @@
 // `minimcp doctor`: looks at everything the supervisor needs from this machine and says how to mend what is wrong.
-// Changes nothing, starts nothing; a check that itself fails is a failed check, never the end of the others.
+// Changes nothing, starts nothing that stays; a check that itself fails is a failed check, never the end of the others.
 import { Fault, messageOf } from '../base/errors.ts';
 import { type Config, readConfig } from './config.ts';
 import { checkDatabase } from './doctor-database.ts';
 import { checkDataDir, checkSecretFiles } from './doctor-files.ts';
+import { checkIsolation } from './doctor-isolation.ts';
 import { checkApiPort, checkPoolPorts } from './doctor-ports.ts';
 
 export interface Check {
@@ -29,7 +30,7 @@ export async function examine(env: Readonly<Record<string, string | undefined>>)
     ['database', () => checkDatabase(config)],
     ['API port', () => checkApiPort(config)],
     ['pool of ports', () => checkPoolPorts(config)],
-    ['isolation', checkIsolation],
+    ['isolation', () => checkIsolation(config.dataDir)],
   ];
   const found = await Promise.all(rest.map(([name, check]) => check().catch((error) => broken(name, error))));
   return [...checks, ...found.flat()];
@@ -66,16 +67,4 @@ function readOrReport(env: Readonly<Record<string, string | undefined>>): Config
     const remedy = error.errors.map((field) => `${field.pointer.slice(1)}: ${field.message}`).join('\n');
     return { name: 'configuration', state: 'fail', detail: error.title, remedy };
   }
-}
-
-async function checkIsolation(): Promise<Check> {
-  const { probeIsolation } = await import('../runtime/isolation.ts');
-  const { isolation, ladder } = await probeIsolation();
-  const missing = ladder.filter((rung) => rung.missing !== null);
-  return {
-    name: 'isolation',
-    state: missing.length === 0 ? 'ok' : 'warn',
-    detail: `this machine reaches ${isolation}`,
-    remedy: missing.length === 0 ? null : missing.map((rung) => `${rung.level}: ${rung.missing}`).join('\n'),
-  };
 }

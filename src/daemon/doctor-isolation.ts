@@ -1,0 +1,43 @@
+// What doctor finds out about isolation: each rung of the ladder is tried for real, with a helper process that ends at
+// once. Without a data directory it tries in a temporary one, which it removes.
+import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { explainLadder, type Isolation, probeIsolation, reaches } from '../runtime/isolation.ts';
+import { placeRuntime, storeDir } from '../runtime/store.ts';
+import type { Check } from './doctor.ts';
+
+export async function checkIsolation(dataDir: string): Promise<Check> {
+  const { level, ladder } = await probe(dataDir);
+  // A user of its own needs root, and is not needed where namespaces keep instances apart.
+  const missing = explainLadder(ladder).filter(
+    (rung) => !rung.ok && !(rung.level === 'L1' && reaches(level, 'L2')),
+  );
+  const lines = missing.map((rung) => `${rung.level} (${rung.meaning}): ${rung.missing}`);
+  return {
+    name: 'isolation',
+    state: reaches(level, 'L3') ? 'ok' : 'warn',
+    detail: `this machine reaches ${level}`,
+    remedy: lines.length === 0 ? null : lines.join('\n'),
+  };
+}
+
+async function probe(dataDir: string): Promise<Isolation> {
+  const hasStore = await stat(storeDir(dataDir)).then(
+    () => true,
+    () => false,
+  );
+  if (hasStore) return probeIn(dataDir);
+  const scratch = await mkdtemp(join(tmpdir(), 'minimcp-doctor-'));
+  try {
+    // Helpers run as users of their own, who must be able to pass.
+    await chmod(scratch, 0o711);
+    return await probeIn(scratch);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function probeIn(dataDir: string): Promise<Isolation> {
+  return probeIsolation({ dataDir, files: await placeRuntime(dataDir, process.execPath) });
+}
