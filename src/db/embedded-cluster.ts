@@ -1,10 +1,11 @@
 // The cluster's files: made once by initdb, who may connect (only the supervisor's own operating-system user, over the
 // socket), and the settings it is always started with. A cluster of another major version is refused.
 import { execFile } from 'node:child_process';
-import { chown, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Fault } from '../base/errors.ts';
+import { Fault, messageOf } from '../base/errors.ts';
+import { newDraft, settleDraft } from './embedded-drafts.ts';
 import type { Owner } from './embedded-owner.ts';
 import type { PostgresStore } from './embedded-store.ts';
 
@@ -38,8 +39,7 @@ export async function ensureCluster(plan: ClusterPlan): Promise<boolean> {
 }
 
 async function initialise(plan: ClusterPlan): Promise<void> {
-  await removeDrafts(plan.home);
-  const draft = join(plan.home, `draft-${process.pid}`);
+  const draft = await newDraft(plan.pgData);
   const args = [
     ...['-D', draft, '-U', embeddedName, '-A', 'reject', '-E', 'UTF8', '--no-instructions', '--no-sync'],
     // The built-in provider sorts alike everywhere, whatever locales the machine has.
@@ -51,31 +51,13 @@ async function initialise(plan: ClusterPlan): Promise<void> {
     await run(plan.store.initdb, args, { ...as, env, cwd: plan.home });
     // One pass over what is finished instead of a sync for every file on the way.
     await run(plan.store.initdb, ['-D', draft, '--sync-only'], { ...as, env, cwd: plan.home });
-    await rename(draft, plan.pgData);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
-    if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') return; // another supervisor was faster
-    const said = (error as { stderr?: string }).stderr?.trim() || (error as Error).message;
-    throw new Fault('config_invalid', `the embedded database could not be made in ${plan.home}: ${said}`, {
-      cause: error,
-    });
+    const said = (error as { stderr?: string }).stderr?.trim() || messageOf(error);
+    const detail = `the embedded database could not be made in ${plan.home}: ${said}`;
+    throw new Fault('config_invalid', detail, { cause: error });
   }
-}
-
-/** Deletes what a killed initdb left behind. */
-async function removeDrafts(home: string): Promise<void> {
-  for (const name of await readdir(home)) {
-    const pid = Number(/^draft-(\d+)$/.exec(name)?.[1]);
-    if (pid > 0 && !isAlive(pid)) await rm(join(home, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  await settleDraft(draft, plan.pgData);
 }
 
 /**

@@ -1,10 +1,11 @@
 // PostgreSQL's binaries, put once per version where the database's user can reach and nobody but us can change them:
 // the repository may lie where only root can enter, and may be replaced while the database runs on. Files are
 // hard-linked where that is safe, else copied. A platform without binaries is the Fault config_invalid.
-import { chmod, copyFile, link, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { chmod, copyFile, link, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { Fault } from '../base/errors.ts';
+import { newDraft, settleDraft } from './embedded-drafts.ts';
 
 /** Where one version of the binaries lies. */
 export interface PostgresStore {
@@ -48,17 +49,11 @@ export async function ensureStore(storeDir: string): Promise<PostgresStore> {
 }
 
 async function fill(home: string, packageDir: string): Promise<void> {
-  // Under another name until it is whole: a kill in between leaves nothing that passes for a store.
-  const draft = `${home}.${process.pid}`;
-  await rm(draft, { recursive: true, force: true });
   const native = join(packageDir, 'native');
+  const draft = await newDraft(home);
   await copyTree(native, draft);
   await linkLibraries(join(native, 'pg-symlinks.json'), draft);
-  await rename(draft, home).catch(async (error: NodeJS.ErrnoException) => {
-    await rm(draft, { recursive: true, force: true });
-    // Another supervisor was faster with the same files.
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-  });
+  await settleDraft(draft, home);
 }
 
 async function copyTree(from: string, to: string): Promise<void> {

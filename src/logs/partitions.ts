@@ -14,6 +14,8 @@ import {
 /** How far ahead there is always a partition, months. */
 const monthsAhead = 3;
 const daysAhead = 7;
+/** The audit trail outlives the lines of a log: one that is gone after a month is none. */
+const eventDaysMin = 400;
 
 export interface PartitionOptions {
   readonly db: Db;
@@ -35,12 +37,13 @@ export async function ensurePartitionsAhead({ db, step = 'month' }: PartitionOpt
   }
 }
 
-/** Drops what is wholly older than `retentionDays`. One that cannot be dropped now does not keep the others. */
+/** Drops what is wholly older than `retentionDays`, events never before 400. One that cannot be dropped now does not keep the others. */
 export async function dropOldPartitions(options: PartitionOptions, retentionDays: number): Promise<string[]> {
   const dropped: string[] = [];
   for (const parent of partitioned) {
     try {
-      dropped.push(...(await dropPartitionsBehind(options.db, parent, retentionDays)));
+      const days = parent === 'mcp_events' ? Math.max(retentionDays, eventDaysMin) : retentionDays;
+      dropped.push(...(await dropPartitionsBehind(options.db, parent, days)));
     } catch (error) {
       options.log.warn({ parent, reason: messageOf(error) }, 'old partitions stay until the next tick');
     }
