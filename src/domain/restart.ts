@@ -26,3 +26,23 @@ export function restartDelayMs(policy: RestartPolicy, tries: number): number | u
   if (tries === 0) return 0;
   return Math.min(policy.backoffMs * 2 ** (tries - 1), policy.backoffMsMax);
 }
+
+/** What a type says about restarts, seconds where its readers think in seconds. */
+export interface StatedRestartPolicy {
+  readonly tries?: number | undefined;
+  readonly backoff_seconds?: number | undefined;
+  readonly backoff_seconds_max?: number | undefined;
+  readonly reset_after_seconds?: number | undefined;
+}
+
+/** The policy of a type: what it says, and the default for the rest. */
+export function restartPolicyOf(said: StatedRestartPolicy): RestartPolicy {
+  const ms = (seconds: number | undefined, otherwise: number): number =>
+    seconds === undefined ? otherwise : seconds * 1_000;
+  return {
+    triesMax: said.tries ?? defaultRestartPolicy.triesMax,
+    backoffMs: ms(said.backoff_seconds, defaultRestartPolicy.backoffMs),
+    backoffMsMax: ms(said.backoff_seconds_max, defaultRestartPolicy.backoffMsMax),
+    resetAfterMs: ms(said.reset_after_seconds, defaultRestartPolicy.resetAfterMs),
+  };
+}

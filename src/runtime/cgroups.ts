@@ -1,0 +1,234 @@
+// A cgroup per generation: memory, processes and CPU held to their limits by the kernel, and a list of members nobody
+// can leave. Both layouts (v1, v2) or none. The shim is put in before it is told anything, so all it starts is inside;
+// the figures leave it room of its own. What the kernel refuses here is an error of the start, never a silent no.
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { sleep } from '../base/clock.ts';
+import type { Limits } from './driver.ts';
+
+/** Where our groups are made. */
+export interface CgroupParents {
+  readonly version: 1 | 2;
+  /** Version 1 has one per controller, version 2 the same one for all. */
+  readonly memory: string;
+  readonly pids: string;
+  readonly cpu: string;
+}
+
+/** Memory and tasks (threads count) the shim and the sandbox need beside what the server may have. */
+const shimMemoryBytes = 96 * 1024 * 1024;
+const shimTasks = 32;
+/** Long, so that a start, which is one burst of CPU, is not stretched by a quota meant for the long run. */
+const cpuPeriodUs = 1_000_000;
+
+interface Mount {
+  readonly root: string;
+  readonly dir: string;
+  readonly type: string;
+  readonly options: readonly string[];
+}
+
+/** Finds or makes the parents of our groups. @returns why not, where it cannot be done */
+export function findCgroups(dataDir: string): CgroupParents | { readonly missing: string } {
+  if (process.platform !== 'linux') return { missing: 'cgroups are of Linux only' };
+  try {
+    const mounts = readMounts();
+    const name = `minimcp-${createHash('sha256').update(dataDir).digest('hex').slice(0, 8)}`;
+    return findV1(mounts, name) ?? findV2(mounts, name);
+  } catch (error) {
+    const { code, path, message } = error as NodeJS.ErrnoException;
+    const readOnly = code === 'EROFS' || code === 'EACCES' || code === 'EPERM';
+    return { missing: readOnly ? `no right to make a cgroup (${path ?? message})` : message };
+  }
+}
+
+function findV1(mounts: readonly Mount[], name: string): CgroupParents | undefined {
+  const mountOf = (controller: string): Mount | undefined =>
+    mounts.find(({ type, options }) => type === 'cgroup' && options.includes(controller));
+  const [memory, pids, cpu] = [mountOf('memory'), mountOf('pids'), mountOf('cpu')];
+  if (memory === undefined || pids === undefined || cpu === undefined) return undefined;
+  const make = (mount: Mount): string => {
+    const dir = join(mount.dir, name);
+    mkdirSync(dir, { recursive: true });
+    return dir;
+  };
+  return { version: 1, memory: make(memory), pids: make(pids), cpu: make(cpu) };
+}
+
+function findV2(mounts: readonly Mount[], name: string): CgroupParents | { readonly missing: string } {
+  const mount = mounts.find(({ type }) => type === 'cgroup2');
+  if (mount === undefined) return { missing: 'no cgroup file system is mounted' };
+  const problems: string[] = [];
+  for (const parent of [ownServiceGroup(mount), mount.dir]) {
+    if (parent === undefined) continue;
+    try {
+      enableControllers(parent);
+      const dir = join(parent, name);
+      mkdirSync(dir, { recursive: true });
+      enableControllers(dir);
+      return { version: 2, memory: dir, pids: dir, cpu: dir };
+    } catch (error) {
+      problems.push((error as Error).message);
+    }
+  }
+  return { missing: `no cgroup could be made: ${problems.join('; ')}` };
+}
+
+function enableControllers(dir: string): void {
+  const there = readFileSync(join(dir, 'cgroup.controllers'), 'utf8').trim().split(' ');
+  for (const controller of ['memory', 'pids', 'cpu']) {
+    if (!there.includes(controller)) throw new Error(`controller ${controller} is not offered in ${dir}`);
+    writeFileSync(join(dir, 'cgroup.subtree_control'), `+${controller}`);
+  }
+}
+
+/** The cgroup of the service we run as, ourselves moved into a leaf of it: groups with members cannot have limited children. */
+function ownServiceGroup(mount: Mount): string | undefined {
+  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '/';
+  const service = own.replace(/\/supervisor$/, '');
+  if (!service.endsWith('.service')) return undefined;
+  const dir = join(mount.dir, service);
+  const leaf = join(dir, 'supervisor');
+  try {
+    mkdirSync(leaf, { recursive: true });
+    for (const pid of membersOf(dir)) appendFileSync(join(leaf, 'cgroup.procs'), String(pid));
+    return dir;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Makes the group of one generation with its limits.
+ * @returns its directories, one per controller
+ */
+export function createGroup(parents: CgroupParents, name: string, limits: Limits): string[] {
+  const memoryBytes = String(limits.memoryBytesMax + shimMemoryBytes);
+  const tasks = String(limits.processesMax + shimTasks);
+  const quotaUs = Math.max(limits.cpuPercentMax, 1) * (cpuPeriodUs / 100);
+  const dirs = [...new Set([parents.memory, parents.pids, parents.cpu])].map((parent) => join(parent, name));
+  for (const dir of dirs) mkdirSync(dir, { recursive: true });
+  const at = (parent: string, file: string): string => join(parent, name, file);
+  if (parents.version === 2) {
+    writeFileSync(at(parents.memory, 'memory.max'), memoryBytes);
+    writeIfThere(at(parents.memory, 'memory.swap.max'), '0');
+    writeFileSync(at(parents.pids, 'pids.max'), tasks);
+    writeFileSync(at(parents.cpu, 'cpu.max'), `${quotaUs} ${cpuPeriodUs}`);
+    writeIfThere(at(parents.cpu, 'cpu.max.burst'), String(quotaUs));
+  } else {
+    writeFileSync(at(parents.memory, 'memory.limit_in_bytes'), memoryBytes);
+    writeIfThere(at(parents.memory, 'memory.memsw.limit_in_bytes'), memoryBytes);
+    writeFileSync(at(parents.pids, 'pids.max'), tasks);
+    writeFileSync(at(parents.cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs));
+    writeFileSync(at(parents.cpu, 'cpu.cfs_quota_us'), String(quotaUs));
+    writeIfThere(at(parents.cpu, 'cpu.cfs_burst_us'), String(quotaUs));
+  }
+  return dirs;
+}
+
+/** Puts a process, and all it starts from now on, into the group. */
+export function joinGroup(dirs: readonly string[], pid: number): void {
+  for (const dir of dirs) appendFileSync(join(dir, 'cgroup.procs'), String(pid));
+}
+
+/** Pids in the group, in whichever of its directories. */
+export function groupMembers(dirs: readonly string[]): number[] {
+  return [...new Set(dirs.flatMap(membersOf))];
+}
+
+/** Kills every member where the kernel can do it in one act (v2). @returns whether it could */
+export function killGroup(dirs: readonly string[]): boolean {
+  return dirs.some(
+    (dir) => existsSync(join(dir, 'cgroup.kill')) && writeIfThere(join(dir, 'cgroup.kill'), '1'),
+  );
+}
+
+/** Removes the group. Its last members may take a moment to be forgotten by the kernel. */
+export async function removeGroup(dirs: readonly string[]): Promise<void> {
+  for (const dir of dirs) {
+    for (let tries = 0; !removed(dir) && tries < 40; tries += 1) await sleep(25);
+  }
+}
+
+/** What the group has gone past, as counted by the kernel. */
+export function groupViolations(dirs: readonly string[]): {
+  readonly oomKills: number;
+  readonly forksRefused: number;
+} {
+  let oomKills = 0;
+  let forksRefused = 0;
+  for (const dir of dirs) {
+    oomKills +=
+      countIn(join(dir, 'memory.events'), 'oom_kill') + countIn(join(dir, 'memory.oom_control'), 'oom_kill');
+    forksRefused += countIn(join(dir, 'pids.events'), 'max');
+  }
+  return { oomKills, forksRefused };
+}
+
+/** Names of the groups there are under our parents. */
+export function listGroups(parents: CgroupParents): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const parent of new Set([parents.memory, parents.pids, parents.cpu])) {
+    for (const entry of readdirSync(parent, { withFileTypes: true })) {
+      if (entry.isDirectory())
+        found.set(entry.name, [...(found.get(entry.name) ?? []), join(parent, entry.name)]);
+    }
+  }
+  return found;
+}
+
+function countIn(file: string, word: string): number {
+  const text = readIfThere(file);
+  return text === undefined ? 0 : Number(new RegExp(`^${word} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+}
+
+function membersOf(dir: string): number[] {
+  return (readIfThere(join(dir, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
+}
+
+function removed(dir: string): boolean {
+  try {
+    rmdirSync(dir);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  }
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function writeIfThere(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text, { flag: 'r+' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readMounts(): Mount[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => {
+      const [before = '', after = ''] = line.split(' - ');
+      const fields = before.split(' ');
+      const [type = '', , options = ''] = after.split(' ');
+      return { root: fields[3] ?? '/', dir: fields[4] ?? '/', type, options: options.split(',') };
+    });
+}

@@ -1,0 +1,224 @@
+// Which rungs of the isolation ladder this machine has, found by trying each for real, once per process. A rung that is
+// missing has a reason its reader can act on. Nothing is assumed from versions or files alone.
+import { constants } from 'node:fs';
+import { access, chown, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../base/errors.ts';
+import { type IsolationLevel, isolationLevels } from '../domain/instance.ts';
+import { type CgroupParents, createGroup, findCgroups, removeGroup } from './cgroups.ts';
+import type { Limits } from './driver.ts';
+import { runHelper } from './launcher.ts';
+import { inside, type SandboxTools, sandboxArgv } from './sandbox.ts';
+import type { RuntimeFiles } from './store.ts';
+import { type UidRange, uidRangeHere } from './uids.ts';
+
+/** What is to be had here. */
+export interface Isolation {
+  readonly level: IsolationLevel;
+  readonly ladder: readonly Rung[];
+  /** Users for instances; null: all run as we do. */
+  readonly uids: UidRange | null;
+  readonly setpriv: string | null;
+  readonly prlimit: string | null;
+  readonly sandbox: SandboxTools | null;
+  readonly netNamespace: boolean;
+  readonly cgroups: CgroupParents | null;
+}
+
+export interface Rung {
+  readonly level: IsolationLevel;
+  /** Null: it is to be had. */
+  readonly missing: string | null;
+}
+
+export interface ProbeOptions {
+  readonly dataDir: string;
+  readonly files: RuntimeFiles;
+  readonly uidBase?: number | undefined;
+}
+
+/** Tries every rung. Takes about a tenth of a second. */
+export async function probeIsolation(options: ProbeOptions): Promise<Isolation> {
+  const [setpriv, prlimit, bwrap] = await Promise.all(['setpriv', 'prlimit', 'bwrap'].map(findProgram));
+  const users = await tryUsers(options, setpriv ?? null);
+  const box = bwrap === undefined ? noBwrap : await trySandbox(options, bwrap, users.uids);
+  const groups = tryCgroups(options.dataDir);
+  const ladder = [
+    { level: 'L0', missing: null },
+    { level: 'L1', missing: users.missing },
+    { level: 'L2', missing: box.missing },
+    { level: 'L3', missing: box.missing ?? box.netMissing },
+    { level: 'L4', missing: groups.missing },
+  ] as const satisfies readonly Rung[];
+  return {
+    ladder,
+    level: levelOf(ladder),
+    uids: users.uids,
+    setpriv: setpriv ?? null,
+    prlimit: prlimit ?? null,
+    sandbox: box.tools,
+    netNamespace: box.missing === null && box.netMissing === null,
+    cgroups: groups.parents,
+  };
+}
+
+/**
+ * The level a ladder reaches. L1 needs root and is not needed for L2: namespaces of one user are kept apart without.
+ * L4 is limits on top of namespaces, so it counts only with them.
+ */
+export function levelOf(ladder: readonly Rung[]): IsolationLevel {
+  const has = (level: IsolationLevel): boolean =>
+    ladder.some((rung) => rung.level === level && rung.missing === null);
+  if (!has('L2')) return has('L1') ? 'L1' : 'L0';
+  if (!has('L3')) return 'L2';
+  return has('L4') ? 'L4' : 'L3';
+}
+
+/** Whether `level` is at least `minimum`. */
+export function reaches(level: IsolationLevel, minimum: IsolationLevel): boolean {
+  return isolationLevels.indexOf(level) >= isolationLevels.indexOf(minimum);
+}
+
+const meanings: Readonly<Record<IsolationLevel, string>> = {
+  L0: 'own process group, environment from nothing, private home and temporary directory',
+  L1: 'a user of its own, no new privileges',
+  L2: 'namespaces: sees only itself, its package and its home',
+  L3: 'a network namespace: no network unless its type needs one (an allow-list is not enforced yet)',
+  L4: 'a cgroup: memory, processes and CPU held by the kernel',
+};
+
+/** The ladder as lines for people, from the bottom up. Pure. */
+export function explainLadder(
+  ladder: readonly Rung[],
+): { level: IsolationLevel; meaning: string; ok: boolean; missing: string | null }[] {
+  return ladder.map(({ level, missing }) => ({
+    level,
+    meaning: meanings[level],
+    ok: missing === null,
+    missing,
+  }));
+}
+
+interface Users {
+  readonly uids: UidRange | null;
+  readonly missing: string | null;
+}
+
+async function tryUsers(options: ProbeOptions, setpriv: string | null): Promise<Users> {
+  if (process.getuid?.() !== 0) return { uids: null, missing: 'the supervisor is not root' };
+  const uids = uidRangeHere(options.uidBase);
+  if (uids === undefined) {
+    return { uids: null, missing: 'this container maps too few user ids: give it 65,536 or more' };
+  }
+  const probe = await runHelper([options.files.node, '--version'], {
+    timeoutMs: 10_000,
+    uid: uids.base,
+    gid: uids.base,
+  });
+  if (!probe.ok) {
+    const why = `user ${uids.base} cannot run ${options.files.node}: every directory above it must let others pass`;
+    return { uids, missing: `${why} (${probe.problem})` };
+  }
+  if (setpriv === null) return { uids, missing: 'setpriv is not installed (package util-linux)' };
+  return { uids, missing: null };
+}
+
+interface Box {
+  readonly tools: SandboxTools | null;
+  readonly missing: string | null;
+  readonly netMissing: string | null;
+}
+
+const noBwrap: Box = {
+  tools: null,
+  missing: 'bubblewrap is not installed: install the package "bubblewrap"',
+  netMissing: null,
+};
+
+async function trySandbox(options: ProbeOptions, bwrap: string, uids: UidRange | null): Promise<Box> {
+  const scratch = join(options.dataDir, 'store', `probe-${process.pid}`);
+  const uid = uids?.base;
+  try {
+    for (const name of ['home', 'tmp']) {
+      await mkdir(join(scratch, name), { recursive: true });
+      if (uid !== undefined) await chown(join(scratch, name), uid, uid);
+    }
+    const attempt = async (network: 'none' | 'host', disableUserns: boolean): Promise<string> => {
+      const argv = sandboxArgv({
+        tools: { bwrap, disableUserns },
+        node: options.files.node,
+        libraries: options.files.libraries,
+        etc: options.files.etc,
+        packageDir: options.files.etc,
+        home: join(scratch, 'home'),
+        tmp: join(scratch, 'tmp'),
+        network,
+        readOnlyPaths: [],
+      });
+      const result = await runHelper([...argv, inside.node, '--version'], {
+        timeoutMs: 10_000,
+        uid,
+        gid: uid,
+      });
+      return result.problem;
+    };
+    const disableUserns = (await attempt('host', true)) === '';
+    const problem = disableUserns ? '' : await attempt('host', false);
+    if (problem !== '') return { tools: null, missing: explainBwrap(problem), netMissing: null };
+    const netProblem = await attempt('none', disableUserns);
+    return {
+      tools: { bwrap, disableUserns },
+      missing: null,
+      netMissing: netProblem === '' ? null : `a network namespace cannot be made: ${netProblem}`,
+    };
+  } catch (error) {
+    return { tools: null, missing: messageOf(error), netMissing: null };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+function explainBwrap(problem: string): string {
+  const hint = /namespace|uid map|permitted|denied/i.test(problem)
+    ? 'user namespaces are switched off: see sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces and ' +
+      'kernel.apparmor_restrict_unprivileged_userns'
+    : 'bubblewrap does not work here';
+  return `${hint} (${problem.split('\n').at(-1) ?? problem})`;
+}
+
+const probeLimits: Limits = {
+  memoryBytesMax: 64 * 1024 * 1024,
+  cpuPercentMax: 100,
+  processesMax: 16,
+  openFilesMax: 64,
+  diskBytesMax: 0,
+};
+
+function tryCgroups(dataDir: string): { parents: CgroupParents | null; missing: string | null } {
+  const found = findCgroups(dataDir);
+  if ('missing' in found) return { parents: null, missing: found.missing };
+  try {
+    const dirs = createGroup(found, `probe-${process.pid}`, probeLimits);
+    void removeGroup(dirs);
+    return { parents: found, missing: null };
+  } catch (error) {
+    return { parents: null, missing: `a cgroup with limits cannot be made: ${messageOf(error)}` };
+  }
+}
+
+const places = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/sbin', '/sbin'];
+
+/** The path of a system program, or undefined. The user's PATH is not asked. */
+async function findProgram(name: string): Promise<string | undefined> {
+  for (const dir of places) {
+    const path = join(dir, name);
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  return undefined;
+}

@@ -1,0 +1,56 @@
+// What the parts of the local driver share: its options, what was found on this machine, and who is there.
+import type { Logger } from '../base/log.ts';
+import type { ServerType } from '../domain/server-type.ts';
+import type { Handle } from './driver.ts';
+import type { Isolation } from './isolation.ts';
+import type { Links } from './links.ts';
+import type { BundleRecord } from './messages.ts';
+import type { RuntimeFiles } from './store.ts';
+
+/** Where the server of a type lies in the store. */
+export interface PackageResolver {
+  /** @throws Fault type_unavailable */
+  resolve(type: ServerType): Promise<ResolvedPackage>;
+}
+
+export interface ResolvedPackage {
+  /** Directory that holds node_modules. */
+  readonly dir: string;
+  /** The script, relative to it. */
+  readonly script: string;
+  /** Read-only directory with the server's compiled code, when there is one. */
+  readonly compileCache?: string | undefined;
+}
+
+export interface LocalDriverOptions {
+  readonly dataDir: string;
+  readonly packages: PackageResolver;
+  /** The bundled shim, in the store. */
+  readonly shimFile: string;
+  readonly shimNodeFlags: readonly string[];
+  /** The Node that shims and servers are to run on; copied into the store. */
+  readonly nodeBinary: string;
+  readonly instanceHost: string;
+  /** Origins that every instance serves, besides those of public hosts. */
+  readonly origins: readonly string[];
+  /** The epoch this supervisor holds its node at. */
+  readonly epoch: () => number;
+  readonly log: Logger;
+  /** First user id for instances, as root; default: the highest range free by convention. */
+  readonly uidBase?: number | undefined;
+}
+
+/** What the parts of the driver share. */
+export interface LocalState {
+  readonly options: LocalDriverOptions;
+  readonly files: RuntimeFiles;
+  readonly isolation: Isolation;
+  readonly links: Links;
+  /** Which generation a user id belongs to now. */
+  readonly tenants: Map<number, string>;
+}
+
+export function handleOf(record: BundleRecord): Handle {
+  const { instanceId, generation, pid, startTicks, bootId, uid, port, isolation } = record;
+  return { driver: 'local', instanceId, generation, pid, startTicks, bootId, uid, port, isolation };
+}

@@ -1,0 +1,119 @@
+// What unprivileged processes must read, put once into <data>/store, by version, ours and read-only: the program may lie
+// where only root can enter, and may be replaced while instances run. Files are hard-linked where that is safe, else
+// copied; a directory appears whole or not at all.
+
+import { randomBytes } from 'node:crypto';
+import { chmod, copyFile, link, lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { runHelper } from './launcher.ts';
+
+/** The directory of the store. */
+export function storeDir(dataDir: string): string {
+  return join(dataDir, 'store');
+}
+
+/** Makes the store's directory, enterable by everyone and writable by us only. */
+export async function openStore(dataDir: string): Promise<string> {
+  const dir = storeDir(dataDir);
+  await mkdir(dir, { recursive: true, mode: 0o755 });
+  const found = await lstat(dir);
+  if (!found.isDirectory() || found.uid !== process.getuid?.())
+    throw new Error(`${dir} must be a directory of ours`);
+  if ((found.mode & 0o777) !== 0o755) await chmod(dir, 0o755);
+  return dir;
+}
+
+/**
+ * Makes `target` by filling a draft beside it and renaming that, unless it is there already. Several may try at once,
+ * in one process or in many: one wins, all find it.
+ */
+export async function publish(target: string, fill: (draft: string) => Promise<void>): Promise<void> {
+  if ((await lstat(target).catch(() => undefined)) !== undefined) return;
+  await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+  const draft = `${target}.${process.pid}-${randomBytes(4).toString('hex')}.draft`;
+  await mkdir(draft, { mode: 0o755 });
+  try {
+    await fill(draft);
+    await rename(draft, target);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}
+
+/** Removes drafts that a kill left behind, of processes that are gone. */
+export async function removeDrafts(dir: string): Promise<void> {
+  for (const name of await readdir(dir).catch(() => [])) {
+    const pid = Number(/\.(\d+)-[0-9a-f]{8}\.draft$/.exec(name)?.[1]);
+    if (pid > 0 && pid !== process.pid && !exists(pid))
+      await rm(join(dir, name), { recursive: true, force: true });
+  }
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Puts one file into the store: readable, and executable where `mode` says so, by everyone. */
+export async function placeFile(from: string, to: string, mode: 0o644 | 0o755): Promise<void> {
+  const { mode: has, uid } = await stat(from);
+  // A link shares owner and mode with the original: only one that nobody else can write and all can use is safe.
+  const safe = uid === process.getuid?.() && (has & 0o022) === 0 && (has & mode & 0o005) === (mode & 0o005);
+  if (safe && (await link(from, to).then(yes, no))) return;
+  await copyFile(from, to);
+  await chmod(to, mode);
+}
+
+const yes = (): boolean => true;
+const no = (): boolean => false;
+
+/** What of the store the driver itself needs. */
+export interface RuntimeFiles {
+  readonly node: string;
+  /** Directory with the passwd, group, hosts and nsswitch.conf that a sandbox sees. */
+  readonly etc: string;
+  /** Libraries the Node binary loads, by absolute path. */
+  readonly libraries: readonly string[];
+}
+
+/** Puts the Node binary and the sandbox's own files into the store. */
+export async function placeRuntime(dataDir: string, nodeBinary: string): Promise<RuntimeFiles> {
+  const dir = await openStore(dataDir);
+  await removeDrafts(dir);
+  const { version, libraries } = await lookAtNode(nodeBinary);
+  const home = join(dir, `node-${version}-${process.platform}-${process.arch}`);
+  await publish(home, async (draft) => {
+    await mkdir(join(draft, 'bin'), { mode: 0o755 });
+    await placeFile(nodeBinary, join(draft, 'bin', 'node'), 0o755);
+  });
+  const etc = join(dir, 'etc-1');
+  await publish(etc, async (draft) => {
+    for (const [name, text] of Object.entries(etcFiles))
+      await writeFile(join(draft, name), text, { mode: 0o644 });
+  });
+  return { node: join(home, 'bin', 'node'), etc, libraries };
+}
+
+const etcFiles = {
+  passwd: 'root:x:0:0:root:/:/usr/sbin/nologin\nmcp:x:1000:1000::/home/mcp:/usr/sbin/nologin\n',
+  group: 'root:x:0:\nmcp:x:1000:\n',
+  hosts: '127.0.0.1 localhost mcp\n::1 localhost\n',
+  'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
+};
+
+const reportScript =
+  'process.report.excludeNetwork = true; const { sharedObjects } = process.report.getReport();' +
+  'console.log(JSON.stringify({ version: process.version, libraries: sharedObjects }))';
+
+async function lookAtNode(nodeBinary: string): Promise<{ version: string; libraries: string[] }> {
+  const result = await runHelper([nodeBinary, '-e', reportScript], { timeoutMs: 20_000 });
+  if (!result.ok) throw new Error(`${nodeBinary} cannot be run: ${result.problem}`);
+  const { version, libraries } = JSON.parse(result.stdout) as { version: string; libraries: string[] };
+  return { version, libraries: libraries.filter((path) => path.startsWith('/')) };
+}
