@@ -5,7 +5,7 @@ import { scopes } from '../api/contract.ts';
 import { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { hashToken } from '../base/tokens.ts';
-import type { Db, Tx } from '../db/pool.ts';
+import type { Db, Principal, Tx } from '../db/pool.ts';
 import {
   type ApiTokenRow,
   insertToken,
@@ -44,6 +44,7 @@ export interface Origin {
   readonly userAgent: string | null;
 }
 
+/** What takes a `viewer` reads under row-level security, as that person. */
 export interface Accounts {
   /** Whether anybody was ever entered: false only before the first start is done. */
   hasUsers(): Promise<boolean>;
@@ -54,17 +55,19 @@ export interface Accounts {
   bootstrapAdmin(token: string): Promise<'created' | 'added' | 'known'>;
   /** Who an Authorization header speaks for; unauthorized or forbidden when nobody. */
   authenticate(header: string | undefined, origin: Origin): Promise<Caller>;
-  listUsers(page: { readonly afterId: string | null; readonly limit: number }): Promise<UserRow[]>;
-  readUser(id: string): Promise<UserRow>;
+  listUsers(
+    viewer: Principal,
+    page: { readonly afterId: string | null; readonly limit: number },
+  ): Promise<UserRow[]>;
+  readUser(viewer: Principal, id: string): Promise<UserRow>;
   createUser(actor: Actor, wish: NewUserWish): Promise<UserRow>;
   /** Disabling also ends the user's instances; resolves when all of them are being ended. */
   patchUser(actor: Actor, id: string, patch: UserPatch): Promise<UserRow>;
   createToken(caller: Caller, actor: Actor, wish: TokenWish): Promise<NewTokenAnswer>;
-  listTokens(page: {
-    readonly userId: string;
-    readonly afterId: string | null;
-    readonly limit: number;
-  }): Promise<ApiTokenRow[]>;
+  listTokens(
+    viewer: Principal,
+    page: { readonly userId: string; readonly afterId: string | null; readonly limit: number },
+  ): Promise<ApiTokenRow[]>;
   /** Revokes a token of the actor's, or for an admin anyone's. */
   revokeToken(actor: Actor, id: string): Promise<void>;
   /** Ends what still runs for disabled users, after a disabling that was cut short. @returns how many */
@@ -96,9 +99,9 @@ export function createAccounts(options: AccountsOptions): Accounts {
         address: origin.ip === null ? null : plainAddress(origin.ip),
         userAgent: origin.userAgent,
       }),
-    listUsers: (page) => listUsers(db, page),
-    async readUser(id) {
-      const user = await readUser(db, id);
+    listUsers: (viewer, page) => db.as(viewer, (tx) => listUsers(tx, page)),
+    async readUser(viewer, id) {
+      const user = await db.as(viewer, (tx) => readUser(tx, id));
       if (user === undefined) throw new Fault('not_found', `there is no user ${id}`);
       return user;
     },
@@ -109,7 +112,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
       return user;
     },
     createToken: (caller, actor, wish) => createToken(db, caller, actor, wish),
-    listTokens: (page) => listTokens(db, page),
+    listTokens: (viewer, page) => db.as(viewer, (tx) => listTokens(tx, page)),
     revokeToken: (actor, id) => db.tx((tx) => revoke(tx, actor, id)),
     async sweepDisabled() {
       return endAll(supervisor, await listAtWorkOfDisabled(db, 1_000));
@@ -133,7 +136,10 @@ async function bootstrapAdmin(tx: Tx, token: string): Promise<'created' | 'added
   }
   const found = await readUserByEmail(tx, firstAdminEmail);
   if (found?.disabled_at != null) {
-    throw new Fault('config_invalid', `${firstAdminEmail} is disabled; start with the token of another admin`);
+    throw new Fault(
+      'config_invalid',
+      `${firstAdminEmail} is disabled; start with the token of another admin`,
+    );
   }
   const admin =
     found ??

@@ -99,8 +99,9 @@ export const removeInstance = operation({
     await call.api.manager.remove(call.actor, id);
     await waitIfPreferred(call, id);
     const found = await call.api.db.as(call.principal, (tx) => readRemovedView(tx, id, call.viewerId));
-    if (found === undefined || found.removed) return undefined;
-    call.reply.code(202);
+    const isGone = found === undefined || found.removed;
+    call.reply.code(isGone ? 204 : 202);
+    if (isGone) return undefined;
     return { data: instanceView(found.view) };
   },
 });

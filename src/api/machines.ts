@@ -19,12 +19,14 @@ export const listNodePorts = operation({
   async handle(call) {
     const { limit, cursor, node_id: nodeId, is_available: available } = call.query;
     const key = readCursor(cursor, z.tuple([z.string().max(255), z.int()]));
-    const rows = await listPorts(call.api.db, {
-      nodeId,
-      available,
-      after: key === null ? null : { nodeId: key[0], port: key[1] },
-      limit: limit + 1,
-    });
+    const rows = await call.api.db.as(call.principal, (tx) =>
+      listPorts(tx, {
+        nodeId,
+        available,
+        after: key === null ? null : { nodeId: key[0], port: key[1] },
+        limit: limit + 1,
+      }),
+    );
     return answerList(
       call,
       pageOf(rows, limit, { view: portView, cursor: (row) => cursorOf(row.node_id, row.port) }),
@@ -39,10 +41,12 @@ export const listAllNodes = operation({
   answers: { 200: listOf(nodeSchema) },
   async handle(call) {
     const { limit, cursor } = call.query;
-    const rows = await listNodes(call.api.db, {
-      afterId: readCursor(cursor, nameKey)?.[0] ?? null,
-      limit: limit + 1,
-    });
+    const rows = await call.api.db.as(call.principal, (tx) =>
+      listNodes(tx, {
+        afterId: readCursor(cursor, nameKey)?.[0] ?? null,
+        limit: limit + 1,
+      }),
+    );
     return answerList(call, pageOf(rows, limit, { view: nodeView, cursor: (row) => cursorOf(row.id) }));
   },
 });

@@ -16,8 +16,8 @@ export const getMe = operation({
   id: 'getMe',
   summary: 'Who you are, and what the API token you show allows',
   answers: { 200: dataOf(meSchema) },
-  async handle({ api, caller }) {
-    const user = userView(await api.accounts.readUser(caller.userId));
+  async handle({ api, caller, principal }) {
+    const user = userView(await api.accounts.readUser(principal, caller.userId));
     const quota = user.max_instances ?? (await api.settings.get('mcp.max_instances_per_user'));
     return {
       data: {
@@ -41,7 +41,7 @@ export const listApiTokens = operation({
   answers: { 200: listOf(apiTokenSchema) },
   async handle(call) {
     const { limit, cursor } = call.query;
-    const rows = await call.api.accounts.listTokens({
+    const rows = await call.api.accounts.listTokens(call.principal, {
       userId: call.caller.userId,
       afterId: readCursor(cursor, idKey)?.[0] ?? null,
       limit: limit + 1,

@@ -17,32 +17,36 @@ export interface MetricsOptions {
 export function registerMetrics(app: FastifyInstance, { registry, db, streams }: MetricsOptions): void {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const instances = new Gauge({
+  const read = createReader(db);
+  new Gauge({
     name: 'minimcp_instances',
     help: 'Instances that are not removed, by status and type',
     labelNames: ['status', 'mcp_type'],
     registers,
+    async collect() {
+      this.reset();
+      for (const row of (await read())?.instances ?? []) {
+        this.set({ status: row.status, mcp_type: row.mcp_type }, row.count);
+      }
+    },
   });
-  const ports = new Gauge({
+  new Gauge({
     name: 'minimcp_ports',
     help: 'Ports of the pools, by node and state',
     labelNames: ['node', 'state'],
     registers,
+    async collect() {
+      this.reset();
+      for (const row of (await read())?.ports ?? [])
+        this.set({ node: row.node_id, state: row.state }, row.count);
+    },
   });
   new Gauge({
     name: 'minimcp_database_up',
     help: 'Whether the database answered this scrape',
     registers,
     async collect() {
-      const [byType, byState] = await Promise.all([countByStatusAndType(db), countPorts(db)]).catch(
-        () => [undefined, undefined] as const,
-      );
-      instances.reset();
-      ports.reset();
-      this.set(byType === undefined ? 0 : 1);
-      for (const row of byType ?? [])
-        instances.set({ status: row.status, mcp_type: row.mcp_type }, row.count);
-      for (const row of byState ?? []) ports.set({ node: row.node_id, state: row.state }, row.count);
+      this.set((await read()) === undefined ? 0 : 1);
     },
   });
   new Gauge({
@@ -66,6 +70,21 @@ export function registerMetrics(app: FastifyInstance, { registry, db, streams }:
     },
   });
   timeRequests(app, registry);
+}
+
+/** What a scrape asks of the database: once, whichever figure asks first. Undefined when it does not answer. */
+function createReader(db: Db) {
+  const readOnce = async () => {
+    const [instances, ports] = await Promise.all([countByStatusAndType(db), countPorts(db)]);
+    return { instances, ports };
+  };
+  let reading: ReturnType<typeof readOnce> | undefined;
+  return () => {
+    reading ??= readOnce().finally(() => {
+      reading = undefined;
+    });
+    return reading.catch(() => undefined);
+  };
 }
 
 function timeRequests(app: FastifyInstance, registry: Registry): void {

@@ -92,18 +92,24 @@ async function answerOnce(
       const location = reply.getHeader('location');
       return {
         status: reply.statusCode,
-        payload: String(reply.serialize(result)),
+        payload: serialize(operation.answers[reply.statusCode], result),
         location: location === undefined ? null : String(location),
       };
     },
   );
   if (answer.location !== null) reply.header('location', answer.location);
   if (answer.replayed) reply.header('idempotency-replayed', 'true');
+  reply.code(answer.status);
+  if (answer.payload === '') return reply.send();
   return reply
-    .code(answer.status)
     .type('application/json; charset=utf-8')
     .serializer((text: string) => text)
     .send(answer.payload);
+}
+
+/** What the framework does for answers that are not kept: only what the schema names goes out. */
+function serialize(answer: Answer | undefined, result: unknown): string {
+  return answer instanceof z.ZodType ? JSON.stringify(z.encode(answer, result)) : '';
 }
 
 /** What PostgreSQL cannot keep as text is refused before anything is asked of it. Bodies are checked as they are read. */

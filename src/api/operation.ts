@@ -46,7 +46,7 @@ export interface Operation {
   readonly query?: z.ZodType | undefined;
   readonly body?: z.ZodType | undefined;
   readonly bodyBytesMax?: number | undefined;
-  /** Answers by status; the first is what it sends unless it says otherwise. */
+  /** Answers by status; the lowest is what it sends unless it says otherwise. */
   readonly answers: Readonly<Record<number, Answer>>;
   /** A stream of events: no HEAD, no time-out. */
   readonly streams?: boolean | undefined;

@@ -24,6 +24,7 @@ export function problemOf(fault: Fault, requestId: string): Problem {
 /** Answers with a fault. */
 export function sendFault(reply: FastifyReply, fault: Fault): FastifyReply {
   if (fault.retryAfterS !== undefined) reply.header('retry-after', String(Math.ceil(fault.retryAfterS)));
+  reply.header('x-request-id', reply.request.id);
   if (fault.status === 401) reply.header('www-authenticate', 'Bearer realm="minimcp"');
   return reply
     .code(fault.status)
@@ -73,6 +74,7 @@ const frameworkFaults: Readonly<
   ],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed_request', () => 'Content-Length and the body disagree'],
   FST_ERR_BAD_URL: ['malformed_request', () => 'the URL cannot be decoded'],
+  FST_ERR_MAX_PARAM_LENGTH: ['not_found', () => 'nothing here has so long a name or id'],
   FST_ERR_ASYNC_CONSTRAINT: ['malformed_request', () => 'the request cannot be routed'],
   ECONNRESET: ['malformed_request', () => 'the request was cut off'],
 };
@@ -82,7 +84,8 @@ function validationFault(error: FastifyError): Fault {
   const part = error.validationContext ?? 'body';
   const issues = error.validation ?? [];
   if (part === 'params') return new Fault('not_found', 'nothing here has such a name or id');
-  const errors = issues.flatMap((issue) => fieldErrors(issue, part === 'body' ? '' : `/${part}`));
+  const prefix = part === 'body' ? '' : part === 'querystring' ? '/query' : `/${part}`;
+  const errors = issues.flatMap((issue) => fieldErrors(issue, prefix));
   const detail = errors.map(({ pointer, message }) => `${pointer}: ${message}`).join('; ');
   if (
     part === 'body' &&

@@ -71,7 +71,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   return {
     app,
     listen: (address) => listen(app, address),
-    close: () => app.close(),
+    close: () => close(app),
   };
 }
 
@@ -132,6 +132,22 @@ function answerUnknownRoutes(app: FastifyInstance): void {
     reply.header('allow', [...new Set(allowed)].join(', '));
     return sendFault(reply, new Fault('method_not_allowed', `${request.method} is not offered here`));
   });
+}
+
+/** How long requests in hand may take when the API closes, milliseconds. */
+const closeMsMax = 8_000;
+const closeIdleMs = 50;
+
+async function close(app: FastifyInstance): Promise<void> {
+  // A connection that was busy when the closing began is kept alive after its answer; it would hold the server open.
+  const idle = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);
+  const late = setTimeout(() => app.server.closeAllConnections(), closeMsMax);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(idle);
+    clearTimeout(late);
+  }
 }
 
 async function listen(

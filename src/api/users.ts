@@ -18,7 +18,7 @@ export const listUsers = operation({
   answers: { 200: listOf(userSchema) },
   async handle(call) {
     const { limit, cursor } = call.query;
-    const rows = await call.api.accounts.listUsers({
+    const rows = await call.api.accounts.listUsers(call.principal, {
       afterId: readCursor(cursor, idKey)?.[0] ?? null,
       limit: limit + 1,
     });
@@ -31,7 +31,9 @@ export const getUser = operation({
   summary: 'One user',
   params: idParams,
   answers: { 200: dataOf(userSchema) },
-  handle: async ({ api, params }) => ({ data: userView(await api.accounts.readUser(params.id)) }),
+  handle: async ({ api, params, principal }) => ({
+    data: userView(await api.accounts.readUser(principal, params.id)),
+  }),
 });
 
 export const createUser = operation({

@@ -10,11 +10,13 @@ import type { ApiLimits, Health } from '../../src/api/context.ts';
 import { createApi } from '../../src/api/server.ts';
 import { newToken } from '../../src/base/tokens.ts';
 import { createListener } from '../../src/db/listen.ts';
+import { logChannel } from '../../src/db/queries/logs.ts';
 import { seedPorts } from '../../src/db/queries/ports.ts';
 import type { ServerType } from '../../src/domain/server-type.ts';
 import { type Apply, createApply } from '../../src/instances/apply.ts';
 import { createChanges } from '../../src/instances/changes.ts';
 import { createManager } from '../../src/instances/manager.ts';
+import { createLogTail } from '../../src/logs/tail.ts';
 import { createAllocator } from '../../src/ports/allocator.ts';
 import { openKeyring } from '../../src/secrets/keyring.ts';
 import { createVault } from '../../src/secrets/vault.ts';
@@ -63,7 +65,7 @@ export async function openApi(
   const [database, dir] = await Promise.all([testDatabase(), mkdtemp(join(tmpdir(), 'minimcp-api-'))]);
   const { db, connection } = database;
   const nodeId = await addNode(db);
-  const from = 12_000 + ((process.pid + next++) % 150) * 50;
+  const from = 10_000 + ((process.pid + next++) % 100) * 100;
   const range = { from, to: from + (options.ports ?? 20) - 1 };
   await seedPorts(db, nodeId, range.from, range.to);
 
@@ -105,12 +107,13 @@ export async function openApi(
   const adminToken = newToken('mmt_');
   await accounts.bootstrapAdmin(adminToken);
   const listener = createListener({ connection, channel: 'minimcp_changes', onError: () => {} });
-  await listener.start();
+  const logFeed = createListener({ connection, channel: logChannel, onError: () => {} });
+  await Promise.all([listener.start(), logFeed.start()]);
   let health: Health = { ready: true, checks: { database: 'ok' } };
   let drains = 0;
   const api = await createApi({
     ...{ db, manager, accounts, settings, vault, keyring, catalog, changes: listener },
-    logs: noLogs,
+    logs: createLogTail({ db, feed: logFeed }),
     health: async () => health,
     requestDrain: () => {
       drains += 1;
@@ -138,7 +141,7 @@ export async function openApi(
           : { body: JSON.stringify(wish.body) }),
     });
     const text = await response.text();
-    const isJson = /json/.test(response.headers.get('content-type') ?? '') && text !== '';
+    const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '') && text !== '';
     return {
       status: response.status,
       headers: response.headers,
@@ -165,7 +168,7 @@ export async function openApi(
     },
     async [Symbol.asyncDispose]() {
       await api.close();
-      await listener.stop();
+      await Promise.all([listener.stop(), logFeed.stop()]);
       await database.dispose();
       await rm(dir, { recursive: true, force: true });
     },
@@ -185,7 +188,3 @@ function readCatalog({ db }: TestDatabase) {
     patch: () => Promise.reject(new Error('not here')),
   };
 }
-
-const noLogs = {
-  follow: async function* (): AsyncGenerator<never> {},
-};

@@ -75,6 +75,7 @@ export interface NewApiToken {
   readonly tokenHash: Buffer;
   readonly prefix: string;
   readonly scopes: readonly string[];
+  /** An address with a prefix length stands for the network it lies in. */
   readonly allowedCidrs: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
   readonly expiresAt: Date | null;
@@ -87,7 +88,8 @@ export async function insertToken(
 ): Promise<(ApiTokenRow & { readonly already_over: boolean }) | undefined> {
   const rows = await q.query(
     `INSERT INTO api_tokens (id, user_id, name, token_hash, prefix, scopes, allowed_cidrs, rate_limit_per_minute, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7::text[]::cidr[], $8, $9) ON CONFLICT (token_hash) DO NOTHING
+     VALUES ($1, $2, $3, $4, $5, $6, (SELECT array_agg(network(net::inet)) FROM unnest($7::text[]) AS net), $8, $9)
+     ON CONFLICT (token_hash) DO NOTHING
      RETURNING ${columns}, coalesce(expires_at <= clock_timestamp(), false) AS already_over`,
     [
       token.id,

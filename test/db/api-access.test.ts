@@ -1,0 +1,96 @@
+// Every operation of the OpenAPI document × {no token, unknown, expired, revoked, disabled, wrong scope, right scope}:
+// one table knows every answer. Who may not is told so before the body is looked at.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scopes as allScopes, type Scope } from '../../src/api/contract.ts';
+import { routes } from '../../src/api/routes.ts';
+import { newToken } from '../../src/base/tokens.ts';
+import { type ApiHouse, openApi } from '../support/api.ts';
+
+let house: ApiHouse;
+const tokens: Record<string, string> = {};
+const userScopes = allScopes.filter((scope) => scope !== 'admin' && scope !== 'metrics:read');
+
+beforeAll(async () => {
+  house = await openApi({ limits: { refusedLoginsPerMinute: 100_000 } });
+  const { db } = house.database;
+  const kill = async (name: string, set: string) => {
+    const { token } = await house.user();
+    await db.query(`UPDATE api_tokens SET ${set} WHERE prefix = $1`, [token.slice(0, 12)]);
+    tokens[name] = token;
+  };
+  await kill('expired', 'expires_at = clock_timestamp()');
+  await kill('revoked', 'revoked_at = clock_timestamp()');
+  const disabled = await house.user();
+  await house.send('PATCH', `/api/v1/users/${disabled.id}`, { body: { disabled: true } });
+  tokens.disabled = disabled.token;
+  tokens.unknown = newToken('mmt_');
+  tokens['access token'] = newToken('mcp_');
+  tokens['every scope of a user'] = (await house.user(undefined, { scopes: userScopes })).token;
+  for (const scope of userScopes) tokens[scope] = (await house.user(undefined, { scopes: [scope] })).token;
+  for (const scope of ['admin', 'metrics:read'] as const) {
+    const made = await house.send('POST', '/api/v1/tokens', { body: { name: scope, scopes: [scope] } });
+    tokens[scope] = made.json.data.api_token;
+  }
+  const reader = await house.send('POST', '/api/v1/tokens', {
+    body: { name: 'r', scopes: ['instances:read'] },
+  });
+  tokens['an admin without the scope'] = reader.json.data.api_token;
+});
+afterAll(() => house[Symbol.asyncDispose]());
+
+const unknownId = '01890a5d-ac96-774b-bcce-b302099a8057';
+const guarded = routes.filter(([, , access]) => access !== 'public');
+const named = guarded.map(([method, path, access, { streams }]) => ({
+  ...{ method, access, streams },
+  path: path.replace(':id', unknownId).replaceAll(/:\w+/g, 'nothing'),
+}));
+
+/** Long streams are ended by whoever opened them; here the status is enough. */
+async function statusOf(method: string, path: string, token: string): Promise<number> {
+  const end = new AbortController();
+  const response = await fetch(`${house.url}${path}`, {
+    method,
+    signal: end.signal,
+    headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+  });
+  end.abort();
+  return response.status;
+}
+
+describe.each(named)('$method $path', ({ method, path, access }) => {
+  it.each(['', 'unknown', 'expired', 'revoked', 'disabled', 'access token'])(
+    'is closed to "%s"',
+    async (name) => {
+      expect(await statusOf(method, path, tokens[name] ?? '')).toBe(401);
+    },
+  );
+
+  it('is open to its scope, and closed to every other', async () => {
+    if (path.endsWith('/drain') || path.endsWith('/keyring') || path.endsWith('/rotate')) return;
+    for (const scope of allScopes) {
+      const opens = access === 'anyone' || scope === access || scope === 'admin';
+      const status = await statusOf(method, path, tokens[scope] ?? '');
+      expect([scope, status === 403 || status === 401]).toEqual([scope, !opens]);
+    }
+  });
+
+  it("is closed to users where it is the admins' business", async () => {
+    const isAdmins = access === 'admin' || access === 'metrics:read';
+    const status = await statusOf(method, path, tokens['every scope of a user'] ?? '');
+    expect(status === 403).toBe(isAdmins);
+    if (access === 'admin') {
+      expect(await statusOf(method, path, tokens['an admin without the scope'] ?? '')).toBe(403);
+    }
+  });
+});
+
+describe('public', () => {
+  it.each(['/healthz', '/readyz', '/api/v1/openapi.json'])('%s needs no token', async (path) => {
+    expect(await statusOf('GET', path, '')).toBe(200);
+  });
+});
+
+it('knows every scope', () => {
+  const used = new Set(routes.map(([, , access]) => access));
+  expect(allScopes.filter((scope: Scope) => !used.has(scope))).toEqual([]);
+});
