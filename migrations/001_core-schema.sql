@@ -11,7 +11,13 @@ BEGIN
       EXECUTE format('CREATE ROLE %I NOLOGIN', name);
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
     END;
-    IF NOT pg_has_role(current_user, name, 'MEMBER') THEN EXECUTE format('GRANT %I TO CURRENT_USER', name); END IF;
+    -- A superuser needs no membership. Anyone else has it by making the role, or is given it beforehand.
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+      BEGIN
+        EXECUTE format('GRANT %I TO CURRENT_USER', name);
+      EXCEPTION WHEN insufficient_privilege THEN NULL;
+      END;
+    END IF;
   END LOOP;
 END
 $$;

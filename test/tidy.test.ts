@@ -116,7 +116,7 @@ describe('imports', () => {
     const wrong = sources.flatMap((source) =>
       source.imports
         .filter(
-          ({ specifier, file, typeOnly }) =>
+          ({ file, typeOnly }) =>
             file === undefined && !(typeOnly && roomOf(source.path) === 'shim'),
         )
         .filter(({ specifier }) => {

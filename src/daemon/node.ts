@@ -7,7 +7,7 @@ import type { Logger } from '../base/log.ts';
 import type { Service } from '../base/service.ts';
 import type { Db, Fence } from '../db/pool.ts';
 import { type Holder, lockNode, releaseNode, renewNode, takeNode } from '../db/queries/nodes.ts';
-import { isSameProcess, ownIdentity } from '../runtime/process-identity.ts';
+import { identify, isSame } from '../runtime/process-identity.ts';
 
 const leaseSeconds = 15;
 const renewMs = 3_000;
@@ -87,12 +87,11 @@ export function createNode(options: NodeOptions): Node {
 }
 
 async function register(options: NodeOptions): Promise<number> {
-  const identity = ownIdentity();
+  const identity = identify(process.pid);
+  if (identity === undefined) throw new Error('this process cannot read its own identity');
   const holder: Holder = {
+    ...identity,
     host: hostname(),
-    pid: identity.pid,
-    startTicks: identity.startTicks,
-    bootId: identity.bootId,
     since: new Date(nowMs()).toISOString(),
   };
   return options.db.tx(async (tx) => {
@@ -110,10 +109,11 @@ async function register(options: NodeOptions): Promise<number> {
 
 /** Whether the holder is provably dead: a process of this machine that is not there any more, or of an earlier boot. */
 function isGone(holder: Partial<Holder>): boolean {
-  const { host, pid, startTicks, bootId } = holder;
-  if (host !== hostname() || pid === undefined || startTicks === undefined || bootId === undefined)
+  const { host, pid, startTicks, bootId, uid } = holder;
+  if (host !== hostname()) return false;
+  if (pid === undefined || startTicks === undefined || bootId === undefined || uid === undefined)
     return false;
-  return !isSameProcess({ pid, startTicks, bootId });
+  return !isSame({ pid, startTicks, bootId, uid });
 }
 
 function held(nodeId: string, holder: Partial<Holder>, secondsLeft: number): Fault {

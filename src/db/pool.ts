@@ -149,6 +149,14 @@ function asFault(error: unknown): unknown {
     : error;
 }
 
+/** Whether the database answers at all. */
+export async function isReachable(q: Queryable): Promise<boolean> {
+  return q.query('SELECT 1').then(
+    () => true,
+    () => false,
+  );
+}
+
 /** The constraint a failed write broke, or undefined when it failed for another reason. */
 export function brokenConstraint(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('constraint' in error)) return undefined;

@@ -2,23 +2,9 @@
 // apply decides on. Pure.
 
 import type { Instance, StopReason } from '../domain/instance.ts';
-import { defaultRestartPolicy, type RestartPolicy, restartDelayMs } from '../domain/restart.ts';
-import type { ServerType } from '../domain/server-type.ts';
+import { type RestartPolicy, restartDelayMs } from '../domain/restart.ts';
 import type { ExitRecord } from '../shim/contract.ts';
 import type { Occurrence } from './occurrence.ts';
-
-/** The restart policy of a type: what it says, and the default for the rest. */
-export function policyOf(type: Pick<ServerType, 'restart_policy'> | undefined): RestartPolicy {
-  const said = type?.restart_policy ?? {};
-  const ms = (seconds: number | undefined, otherwise: number): number =>
-    seconds === undefined ? otherwise : seconds * 1_000;
-  return {
-    triesMax: said.tries ?? defaultRestartPolicy.triesMax,
-    backoffMs: ms(said.backoff_seconds, defaultRestartPolicy.backoffMs),
-    backoffMsMax: ms(said.backoff_seconds_max, defaultRestartPolicy.backoffMsMax),
-    resetAfterMs: ms(said.reset_after_seconds, defaultRestartPolicy.resetAfterMs),
-  };
-}
 
 /** Reasons a shim gives after which a new launch would only fail again. */
 const final: readonly StopReason[] = [

@@ -4,10 +4,11 @@ import { insertEvent } from '../db/queries/events.ts';
 import { readInstance } from '../db/queries/instances.ts';
 import { isPortFreeOf } from '../db/queries/ports.ts';
 import type { Instance, StopReason } from '../domain/instance.ts';
+import { restartPolicyOf } from '../domain/restart.ts';
 import type { ExitRecord } from '../shim/contract.ts';
 import type { Outcome } from './apply.ts';
 import { current, type EffectsOptions, findHandle, isHandle } from './effect-options.ts';
-import { exitedOccurrence, policyOf } from './endings.ts';
+import { exitedOccurrence } from './endings.ts';
 import type { Occurrence } from './occurrence.ts';
 
 export async function terminate(options: EffectsOptions, wanted: Instance): Promise<Outcome | undefined> {
@@ -52,7 +53,7 @@ export async function settleEnd(
     exit = (await options.driver.stop(handle, { reason: 'lost', drainMs: 0, graceMs: 0 })).exit;
   }
   const type = await options.typeById(row.mcp_type_id);
-  const occurrence = exitedOccurrence(row, exit, policyOf(type), timed.now);
+  const occurrence = exitedOccurrence(row, exit, restartPolicyOf(type?.restart_policy ?? {}), timed.now);
   options.say(id, occurrence.reason === 'expired' ? 'info' : 'warn', `ended: ${occurrence.reason}`);
   return options.apply(id, occurrence);
 }

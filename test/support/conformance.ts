@@ -1,6 +1,4 @@
-// Runs the official conformance suite against an MCP endpoint and counts what it says, scenario by scenario. Run as a
-// program (`npm run conformance`) it starts a shim in front of each fixture, prints one table, and exits 1 when
-// anything is below what docs/conformance.md promises.
+// Runs the official conformance suite against an MCP endpoint and counts what it says, scenario by scenario.
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';

@@ -121,7 +121,7 @@ function relay(
 ): void {
   let pending: Buffer = Buffer.alloc(0);
   let queue = Promise.resolve();
-  from.on('data', (chunk) => {
+  from.on('data', (chunk: Buffer) => {
     pending = Buffer.concat([pending, chunk]);
     queue = queue.then(async () => {
       for (;;) {

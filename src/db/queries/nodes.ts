@@ -8,6 +8,7 @@ export interface Holder {
   readonly pid: number;
   readonly startTicks: number;
   readonly bootId: string;
+  readonly uid: number;
   readonly since: string;
 }
 

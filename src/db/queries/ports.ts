@@ -2,6 +2,11 @@
 // no two instances ever get one, and nobody waits.
 import type { Queryable } from '../pool.ts';
 
+/** Whether any node has a pool yet. */
+export async function hasPools(q: Queryable): Promise<boolean> {
+  return (await q.query('SELECT 1 FROM port_allocations LIMIT 1')).length > 0;
+}
+
 /** Adds the ports of a range to a node's pool; those already there stay as they are. */
 export async function seedPorts(q: Queryable, nodeId: string, from: number, to: number): Promise<void> {
   await q.query(

@@ -1,0 +1,288 @@
+// The only file that knows every room: it opens them in order, hands each what it needs, and closes them in reverse. No
+// decision is taken here.
+import { availableParallelism, hostname, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { createAccounts } from '../accounts/accounts.ts';
+import { createSettings } from '../accounts/settings.ts';
+import type { Health } from '../api/context.ts';
+import { type Api, createApi } from '../api/server.ts';
+import { nowMs } from '../base/clock.ts';
+import type { Logger } from '../base/log.ts';
+import { type Service, startAll, stopAll } from '../base/service.ts';
+import { createCatalog } from '../catalog/catalog.ts';
+import { createPackageStore } from '../catalog/package-store.ts';
+import { createListener } from '../db/listen.ts';
+import { type Db, isReachable } from '../db/pool.ts';
+import { readApiKey } from '../db/queries/api-keys.ts';
+import { logChannel } from '../db/queries/logs.ts';
+import { setNodeState } from '../db/queries/nodes.ts';
+import { limitsOf } from '../domain/limits.ts';
+import { createAdmission } from '../instances/admission.ts';
+import { createApply } from '../instances/apply.ts';
+import { createChanges } from '../instances/changes.ts';
+import { expireOne, expireOverdue, retireOld, warnOwners } from '../instances/clock-events.ts';
+import { createEffects } from '../instances/effects.ts';
+import { sweepHealth } from '../instances/health.ts';
+import { createManager } from '../instances/manager.ts';
+import { createNewsListener } from '../instances/news.ts';
+import { reconcile } from '../instances/recover.ts';
+import { defineJobs, expireJob } from '../jobs/handlers.ts';
+import { createJobQueue } from '../jobs/queue.ts';
+import { createSchedule } from '../jobs/schedule.ts';
+import { createIngest } from '../logs/ingest.ts';
+import { createNodeSpool } from '../logs/node-spool.ts';
+import { dropOldPartitions, ensurePartitionsAhead } from '../logs/partitions.ts';
+import { createLogTail } from '../logs/tail.ts';
+import { createAllocator } from '../ports/allocator.ts';
+import { removeGeneration } from '../runtime/bundle.ts';
+import { createLocalDriver } from '../runtime/local.ts';
+import { identify } from '../runtime/process-identity.ts';
+import { bundleShim, shimNodeFlags } from '../runtime/shim-bundle.ts';
+import { openStore } from '../runtime/store.ts';
+import { openKeyring } from '../secrets/keyring.ts';
+import { createVault } from '../secrets/vault.ts';
+import type { Config } from './config.ts';
+import { type Database, openDatabase } from './database.ts';
+import { announceDaemon, makeDataDir, seedAdmin, seedPool, withdrawDaemon } from './first-start.ts';
+import { createNode, type Node } from './node.ts';
+import { readVersion } from './version.ts';
+
+export interface ComposeOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Another supervisor has this node. */
+  readonly onFenced: () => void;
+}
+
+export interface House {
+  /** Resolves when recovery is done and the API answers. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Where the API listens, once started. */
+  url(): string;
+}
+
+/** Starts that may wait for their turn on this node; past it, requests are refused. */
+const startsWaitingMax = 200;
+/** How long a child gets to leave at each step of its end, milliseconds. */
+const graceMs = 3_000;
+
+/** Opens the database, takes the node and composes everything on them. Nothing is served before start. */
+export async function compose(options: ComposeOptions): Promise<House> {
+  const { config, log, onFenced } = options;
+  await makeDataDir(config.dataDir);
+  const database = await openDatabase(config, log);
+  const version = readVersion();
+  const capacity = { cores: availableParallelism(), memory_bytes: totalmem() };
+  const node = createNode({ db: database.db, nodeId: config.nodeId, version, capacity, log, onFenced });
+  try {
+    await node.start();
+    return await furnish(options, { database, node, version });
+  } catch (error) {
+    await stopAll([database, node], log);
+    throw error;
+  }
+}
+
+/** What stands before anything else can. */
+interface Ground {
+  readonly database: Database;
+  readonly node: Node;
+  readonly version: string;
+}
+
+async function furnish({ config, log }: ComposeOptions, { database, node, version }: Ground): Promise<House> {
+  const { db, connection } = database;
+  const { nodeId, dataDir } = config;
+  const { fence } = node;
+  const settings = createSettings(db);
+  await seedPool(db, settings, config);
+  await ensurePartitionsAhead({ db, log });
+
+  const keyring = await openKeyring({ db, file: config.masterKeysFile, log });
+  const vault = createVault({ db, keyring });
+  const packages = createPackageStore({ dataDir, log });
+  const driver = await createLocalDriver({
+    ...{ dataDir, packages, log, shimNodeFlags, instanceHost: config.instanceHost },
+    shimFile: await bundleShim(await openStore(dataDir)),
+    nodeBinary: process.execPath,
+    origins: [],
+    epoch: () => fence().epoch,
+  });
+  const catalog = createCatalog({
+    db,
+    dir: join(import.meta.dirname, '../../mcp-servers'),
+    store: packages,
+    log,
+  });
+  await catalog.sync();
+
+  const isEnded = async (instanceId: string, generation: number): Promise<boolean> => {
+    const handle = (await driver.list()).find(
+      (one) => one.instanceId === instanceId && one.generation === generation,
+    );
+    return handle === undefined || (await driver.inspect(handle)).state === 'ended';
+  };
+  const ingest = createIngest({
+    ...{ db, dataDir, nodeId, fence, log, isEnded },
+    removeGeneration: (instanceId, generation) => removeGeneration(dataDir, { instanceId, generation }),
+  });
+  const spool = createNodeSpool(dataDir, { onWritten: () => ingest.pokeNode() });
+  const say = spool.say.bind(spool);
+
+  const urlOf = (port: number): string => `http://${hostInUrl(config.instanceHost)}:${port}/mcp`;
+  const range = async () => ({
+    from: await settings.get('port.range_start'),
+    to: await settings.get('port.range_end'),
+  });
+  const allocator = createAllocator({ db, nodeId, host: config.instanceHost, range });
+  const maxInstancesPerUser = (): Promise<number> => settings.get('mcp.max_instances_per_user');
+  const apply = createApply({ db, fence, allocator, urlOf, maxInstancesPerUser });
+  const changes = createChanges();
+  const admission = createAdmission(availableParallelism(), startsWaitingMax);
+  const queue = createJobQueue({ connection, nodeId, log });
+  const effects = createEffects({
+    ...{ db, fence, apply, driver, changes, admission, log, say, graceMs },
+    typeById: (id) => catalog.getById(id),
+    openKey: async (userId, typeId) => (await vault.open(userId, typeId))?.plaintext ?? null,
+    limitsOf: async (type) =>
+      limitsOf(type.resource_limits, {
+        memoryMbMax: await settings.get('process.max_memory_mb'),
+        cpuPercentMax: await settings.get('process.max_cpu_percent'),
+      }),
+    minIsolation: () => settings.get('mcp.min_isolation'),
+    drainMs: async () => (await settings.get('mcp.drain_seconds')) * 1_000,
+    publicHosts: config.publicUrl === undefined ? [] : [new URL(config.publicUrl).host],
+    onLease: (row) => void queue.send(expireJob, { id: row.id }, { startAfter: row.expires_at }),
+  });
+  const manager = createManager({
+    ...{ db, fence, nodeId, apply, effects, changes, allocator, urlOf, catalog },
+    settings: {
+      defaultMinutes: () => settings.get('mcp.default_duration_minutes'),
+      maxInstancesPerUser,
+      maxLeaseMinutes: () => settings.get('mcp.max_lease_minutes'),
+    },
+    findKey: async (userId, typeId) => (await readApiKey(db, userId, typeId))?.id ?? null,
+    admit: () => {
+      node.admit();
+      admission.check();
+    },
+  });
+  const accounts = createAccounts({ db, log, manager });
+  await seedAdmin(accounts, config, log);
+
+  const clock = {
+    ...{ db, fence, nodeId, apply, effects, log, say },
+    warnMinutes: () => settings.get('mcp.warn_before_minutes'),
+    retentionDays: () => settings.get('cleanup.retention_days'),
+  };
+  const recovery = { db, nodeId, driver, apply, effects, log };
+  defineJobs(queue, {
+    expireOne: (id) => expireOne(clock, id),
+    expireOverdue: () => expireOverdue(clock),
+    warnOwners: () => warnOwners(clock),
+    sweepHealth: () =>
+      sweepHealth({
+        db,
+        fence,
+        nodeId,
+        driver,
+        onEnded: effects.ended,
+        nowIso: () => new Date(nowMs()).toISOString(),
+      }),
+    reconcile: () => reconcile(recovery),
+    housekeeping: async () => {
+      await ensurePartitionsAhead({ db, log });
+      await dropOldPartitions({ db, log }, await settings.get('cleanup.retention_days'));
+      await retireOld(clock);
+      await accounts.sweepDisabled();
+    },
+  });
+
+  const onError = (error: Error): void =>
+    log.debug({ reason: error.message }, 'a listener lost its connection to the database');
+  const changeFeed = createListener({ connection, channel: 'minimcp_changes', onError });
+  const logFeed = createListener({ connection, channel: logChannel, onError });
+  const api = await createApi({
+    ...{ db, manager, accounts, settings, vault, keyring, catalog, log, registry: new Registry() },
+    logs: createLogTail({ db, feed: logFeed }),
+    changes: changeFeed,
+    health: () => healthOf(db, ingest.lag().problem, keyring.problem()),
+    requestDrain: async () => {
+      node.drain();
+      await setNodeState(db, nodeId, 'draining');
+    },
+    node: { id: nodeId, version },
+    publicUrl: config.publicUrl,
+  });
+
+  const watching = new AbortController();
+  const recovering: Service = {
+    name: 'recovery',
+    async start() {
+      driver.watch(
+        createNewsListener({ apply, effects, log, spooled: (id, generation) => ingest.poke(id, generation) }),
+        watching.signal,
+      );
+      const found = await reconcile(recovery);
+      log.info({ ...found }, 'recovered');
+    },
+    async stop() {
+      watching.abort();
+      await effects.stop();
+      await driver.close();
+    },
+  };
+  const door = serving(api, config, version);
+  const services: readonly Service[] = [
+    ingest,
+    { name: 'node spool', start: async () => {}, stop: async () => spool.close() },
+    recovering,
+    queue,
+    createSchedule(queue),
+    changeFeed,
+    logFeed,
+    door,
+  ];
+  return {
+    start: () => startAll(services, log),
+    stop: () => stopAll([database, node, ...services], log),
+    url: door.url,
+  };
+}
+
+/** The API's door: listens last, and says where in a file that the command line finds. */
+function serving(api: Api, config: Config, version: string): Service & { url(): string } {
+  let url = '';
+  return {
+    name: 'api',
+    url: () => url,
+    async start() {
+      url = await api.listen({ host: config.host, port: config.port });
+      const identity = identify(process.pid);
+      if (identity === undefined) throw new Error('this process cannot read its own identity');
+      await announceDaemon(config, { url, identity, version });
+    },
+    async stop() {
+      await withdrawDaemon(config);
+      await api.close();
+    },
+  };
+}
+
+/** Whether new work can be done, and each check behind that. */
+async function healthOf(db: Db, logProblem: string | null, keyProblem: string | null): Promise<Health> {
+  const checks = {
+    database: (await isReachable(db)) ? 'ok' : 'the database does not answer',
+    keys: keyProblem ?? 'ok',
+    logs: logProblem ?? 'ok',
+  };
+  // Logs wait on disk and keys matter to a few types: only the database keeps everything new from happening.
+  return { ready: checks.database === 'ok', checks };
+}
+
+function hostInUrl(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return hostname();
+  return host.includes(':') ? `[${host}]` : host;
+}
