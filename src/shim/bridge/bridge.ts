@@ -48,6 +48,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       failAllCalls(core, `The server process ended: ${reason}`);
       core.serverCalls.clear();
       core.parked.clear();
+      core.paramHeaders.clear();
       for (const session of [...core.sessions.values()]) removeSession(core, session);
     },
     handle(request, response) {

@@ -4,6 +4,7 @@ import { monotonicMs } from '../../base/clock.ts';
 import { finishCall, sayInCall } from './calls.ts';
 import { takeListenAnswer, takeOfSubscription, tellListeners } from './listen.ts';
 import { kindOf } from './messages.ts';
+import { learnParamHeaders } from './param-headers.ts';
 import { ownId, takeServerCancel, takeServerRequest } from './server-requests.ts';
 import type { Call, Core, Json, Session } from './state.ts';
 import { sendOn } from './streams.ts';
@@ -62,6 +63,7 @@ function takeAnswer(core: Core, message: Json, text: string): void {
   if (call === undefined && core.listeners.size > 0 && takeListenAnswer(core, message)) return;
   // Late answers, to calls that were cancelled or timed out, are nobody's.
   if (call === undefined) return;
+  if (call.method === 'tools/list') learnParamHeaders(core, message, text);
   if (call.taker !== null) {
     call.taker.answer(call, message, text);
     return;

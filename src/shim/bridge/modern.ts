@@ -8,6 +8,7 @@ import {
   type Envelope,
   isRefusal,
   metaKeys,
+  modernCodes,
   modernVersion,
   readEnvelope,
   withoutEnvelope,
@@ -17,6 +18,7 @@ import { legacyVersions } from './legacy.ts';
 import { takeListen } from './listen.ts';
 import { isObject, objectIn, stringIn } from './messages.ts';
 import { ModernCall } from './modern-call.ts';
+import { paramMismatch } from './param-headers.ts';
 import type { Core, Json } from './state.ts';
 import { resultFields } from './translate.ts';
 import { logLevels, lowestLevel, tellChild, tokenTextOf } from './wants.ts';
@@ -57,6 +59,14 @@ export function takeModernRequest(
       });
     if (method === 'server/discover') return void answerJson(response, 200, discovery(core, idText));
   }
+  const mismatch = method === 'tools/call' ? paramMismatch(core, message, request.headers) : null;
+  if (mismatch !== null)
+    return void refuse(response, {
+      status: 400,
+      code: modernCodes.headerMismatch,
+      idText,
+      message: mismatch,
+    });
   const progressToken = tokenTextOf(objectIn(message.params, '_meta')?.progressToken);
   const about = stringIn(message.params, 'name') ?? stringIn(message.params, 'uri') ?? '';
   if (core.era === 'legacy' && isObject(message.params) && message.params.requestState !== undefined) {

@@ -4,6 +4,7 @@ import type { ServerResponse } from 'node:http';
 import type { Bounds, LaunchSpec } from '../contract.ts';
 import type { ChildLink, Say } from '../seams.ts';
 import type { ModernCall } from './modern-call.ts';
+import type { ParamHeader } from './param-headers.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -129,6 +130,8 @@ export interface Core {
   readonly listeners: Set<Listener>;
   /** Modern calls whose client was asked something, by requestState. */
   readonly parked: Map<string, ModernCall>;
+  /** Arguments that must be mirrored in headers, by tool. */
+  readonly paramHeaders: Map<string, readonly ParamHeader[]>;
   /** Work to do once the child reads again, is ready, or is given up. */
   readonly held: Set<() => void>;
   /** Called when no call is in flight any more. */
@@ -162,6 +165,7 @@ export function createCore(spec: LaunchSpec, say: Say): Core {
     sessions: new Map(),
     listeners: new Set(),
     parked: new Map(),
+    paramHeaders: new Map(),
     held: new Set(),
     whenIdle: new Set(),
     nextId: 1,
