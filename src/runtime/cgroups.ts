@@ -11,7 +11,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { sleep } from '../base/clock.ts';
 import type { Limits } from './driver.ts';
 
@@ -56,12 +56,8 @@ function findV1(mounts: readonly Mount[], name: string): CgroupParents | undefin
     mounts.find(({ type, options }) => type === 'cgroup' && options.includes(controller));
   const [memory, pids, cpu] = [mountOf('memory'), mountOf('pids'), mountOf('cpu')];
   if (memory === undefined || pids === undefined || cpu === undefined) return undefined;
-  const make = (mount: Mount): string => {
-    const dir = join(mount.dir, name);
-    mkdirSync(dir, { recursive: true });
-    return dir;
-  };
-  return { version: 1, memory: make(memory), pids: make(pids), cpu: make(cpu) };
+  const at = (mount: Mount): string => join(mount.dir, name);
+  return { version: 1, memory: at(memory), pids: at(pids), cpu: at(cpu) };
 }
 
 function findV2(mounts: readonly Mount[], name: string): CgroupParents | { readonly missing: string } {
@@ -116,6 +112,7 @@ export function createGroup(parents: CgroupParents, name: string, limits: Limits
   const tasks = String(limits.processesMax + shimTasks);
   const quotaUs = Math.max(limits.cpuPercentMax, 1) * (cpuPeriodUs / 100);
   const dirs = [...new Set([parents.memory, parents.pids, parents.cpu])].map((parent) => join(parent, name));
+  makeParents(parents);
   for (const dir of dirs) mkdirSync(dir, { recursive: true });
   const at = (parent: string, file: string): string => join(parent, name, file);
   if (parents.version === 2) {
@@ -156,6 +153,17 @@ export function killGroup(dirs: readonly string[]): boolean {
 export async function removeGroup(dirs: readonly string[]): Promise<void> {
   for (const dir of dirs) {
     for (let tries = 0; !removed(dir) && tries < 40; tries += 1) await sleep(25);
+    // Ours too, once it is empty: nothing is left of us when nothing runs.
+    removed(dirname(dir));
+  }
+}
+
+/** The parents go when they are empty, so they are made again when needed. */
+function makeParents({ version, memory, pids, cpu }: CgroupParents): void {
+  for (const dir of new Set([memory, pids, cpu])) {
+    if (existsSync(dir)) continue;
+    mkdirSync(dir, { recursive: true });
+    if (version === 2) enableControllers(dir);
   }
 }
 

@@ -3,7 +3,8 @@
 // copied; a directory appears whole or not at all.
 
 import { randomBytes } from 'node:crypto';
-import { chmod, copyFile, link, lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmodSync, copyFileSync, linkSync, statSync } from 'node:fs';
+import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { runHelper } from './launcher.ts';
 
@@ -61,17 +62,24 @@ function exists(pid: number): boolean {
 }
 
 /** Puts one file into the store: readable, and executable where `mode` says so, by everyone. */
-export async function placeFile(from: string, to: string, mode: 0o644 | 0o755): Promise<void> {
-  const { mode: has, uid } = await stat(from);
+export function placeFile(from: string, to: string, mode: 0o644 | 0o755): void {
+  const { mode: has, uid } = statSync(from);
   // A link shares owner and mode with the original: only one that nobody else can write and all can use is safe.
   const safe = uid === process.getuid?.() && (has & 0o022) === 0 && (has & mode & 0o005) === (mode & 0o005);
-  if (safe && (await link(from, to).then(yes, no))) return;
-  await copyFile(from, to);
-  await chmod(to, mode);
+  if (safe && linked(from, to)) return;
+  copyFileSync(from, to);
+  chmodSync(to, mode);
 }
 
-const yes = (): boolean => true;
-const no = (): boolean => false;
+/** Another file system, or one without links, is the usual reason why not. */
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** What of the store the driver itself needs. */
 export interface RuntimeFiles {
@@ -90,7 +98,7 @@ export async function placeRuntime(dataDir: string, nodeBinary: string): Promise
   const home = join(dir, `node-${version}-${process.platform}-${process.arch}`);
   await publish(home, async (draft) => {
     await mkdir(join(draft, 'bin'), { mode: 0o755 });
-    await placeFile(nodeBinary, join(draft, 'bin', 'node'), 0o755);
+    placeFile(nodeBinary, join(draft, 'bin', 'node'), 0o755);
   });
   const etc = join(dir, 'etc-1');
   await publish(etc, async (draft) => {
