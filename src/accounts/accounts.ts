@@ -39,7 +39,7 @@ export interface AccountsOptions {
 }
 
 /** Where a request comes from. */
-export interface Origin {
+interface Origin {
   readonly ip: string | null;
   readonly userAgent: string | null;
 }

@@ -30,7 +30,7 @@ export const settingSchemas = {
   'process.max_cpu_percent': z.number().min(1).max(100_000).default(50),
 } as const;
 
-export type SettingKey = keyof typeof settingSchemas;
+type SettingKey = keyof typeof settingSchemas;
 export type SettingValues = { readonly [Key in SettingKey]: z.output<(typeof settingSchemas)[Key]> };
 
 /** How old a value may be that `get` gives, milliseconds. */

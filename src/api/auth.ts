@@ -78,7 +78,7 @@ export async function createGate(app: FastifyInstance, accounts: Accounts, limit
 const ofAdmin = (access: Scope): string => (access === 'admin' ? ', of an admin' : '');
 
 /** Node takes the first of two Authorization headers; two are refused, whichever is right. */
-export function singleAuthorization(request: FastifyRequest): string | undefined {
+function singleAuthorization(request: FastifyRequest): string | undefined {
   const names = request.raw.rawHeaders.filter((name, at) => at % 2 === 0 && /^authorization$/i.test(name));
   if (names.length > 1) throw new Fault('malformed_request', 'there is more than one Authorization header');
   return request.headers.authorization;

@@ -23,7 +23,7 @@ export interface ApiKeyEntry {
   readonly expires_at: Date | null;
 }
 
-export interface ApiVault {
+interface ApiVault {
   put(
     userId: string,
     typeId: string,
@@ -38,14 +38,14 @@ export interface ApiVault {
   rotate(signal: AbortSignal): Promise<{ readonly moved: number; readonly failed: number }>;
 }
 
-export interface ApiKeyring {
+interface ApiKeyring {
   /** Makes a master key that seals from now on. @returns its id */
   add(): Promise<string>;
   /** Takes a master key out for good; illegal_in_status while it is in use. */
   retire(keyId: string): Promise<void>;
 }
 
-export interface ApiCatalog {
+interface ApiCatalog {
   get(name: string): Promise<ServerType | undefined>;
   list(): Promise<readonly ServerType[]>;
   add(document: unknown, actor: Actor): Promise<ServerType>;
@@ -53,7 +53,7 @@ export interface ApiCatalog {
   available(type: ServerType): Promise<boolean> | boolean;
 }
 
-export interface TypePatch {
+interface TypePatch {
   readonly is_active?: boolean | undefined;
   readonly display_name?: string | undefined;
   readonly description?: string | undefined;
@@ -62,7 +62,7 @@ export interface TypePatch {
   readonly legacy_sse?: boolean | undefined;
 }
 
-export interface ApiLogs {
+interface ApiLogs {
   /** Lines as they are stored, after a line or from now on; ends with the signal. Reads under the principal's rights. */
   follow(options: {
     readonly principal: Principal;
@@ -113,8 +113,8 @@ export interface ApiOptions {
   /** Announcements of changed instances, from whichever process made them. */
   readonly changes: ChangeFeed;
   readonly health: () => Promise<Health>;
-  /** From now on this node takes no new work. */
-  readonly requestDrain: () => Promise<void> | void;
+  /** From now on this node takes no new work; with `endInstances` every instance on it is ended, and then the daemon. */
+  readonly requestDrain: (options: { readonly endInstances: boolean }) => Promise<void>;
   readonly registry: Registry;
   readonly node: { readonly id: string; readonly version: string };
   readonly log: Logger;

@@ -1,7 +1,7 @@
 // The boundary between the API and its clients (CLI, dashboard, scripts): the shapes of interface.md as zod schemas.
 // OpenAPI is generated from them. Fields are only ever added.
 import { z } from 'zod';
-import { type ClientName, clients } from '../domain/client-config.ts';
+import { clients } from '../domain/client-config.ts';
 import { healths, isolationLevels, statuses, stopReasons } from '../domain/instance.ts';
 import { eras } from '../domain/server-type.ts';
 
@@ -58,7 +58,7 @@ export const instanceWithTokenSchema = instanceSchema
 export type InstanceWithToken = z.infer<typeof instanceWithTokenSchema>;
 
 /** Instance names go into client configuration and URLs: lower-case letters, digits and single hyphens. */
-export const nameSchema = z
+const nameSchema = z
   .string()
   .regex(
     /^[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,62}$/,
@@ -73,7 +73,6 @@ export const createInstanceSchema = z
     config: z.record(z.string(), z.unknown()).optional(),
   })
   .meta({ id: 'CreateInstance' });
-export type CreateInstance = z.infer<typeof createInstanceSchema>;
 
 export const durationSchema = z.strictObject({ duration_minutes: minutes }).meta({ id: 'Duration' });
 export const optionalDurationSchema = z.strictObject({ duration_minutes: minutes.optional() });
@@ -289,8 +288,6 @@ export const settingSchema = z
   .meta({ id: 'Setting' });
 export type SettingView = z.infer<typeof settingSchema>;
 
-export { type ClientName, clients };
-
 export const clientConfigSchema = z
   .object({
     client: z.enum(clients),
@@ -317,7 +314,6 @@ export const meSchema = userSchema
     }),
   })
   .meta({ id: 'Me' });
-export type MeView = z.infer<typeof meSchema>;
 
 export const masterKeySchema = z
   .object({
@@ -330,6 +326,11 @@ export const masterKeySchema = z
   .meta({ id: 'MasterKey' });
 export type MasterKeyView = z.infer<typeof masterKeySchema>;
 
+export const drainRequestSchema = z
+  .strictObject({
+    end_instances: z.boolean().optional().meta({ description: 'End every instance, then the daemon' }),
+  })
+  .meta({ id: 'DrainRequest' });
 export const drainSchema = z.object({ node_id: z.string(), draining: z.boolean() }).meta({ id: 'Drain' });
 
 export const healthSchema = z

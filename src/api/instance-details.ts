@@ -2,16 +2,8 @@
 import { z } from 'zod';
 import { Fault } from '../base/errors.ts';
 import { listEvents } from '../db/queries/event-views.ts';
-import { clientConfig } from '../domain/client-config.ts';
-import {
-  clientConfigSchema,
-  clients,
-  dataOf,
-  eventSchema,
-  listOf,
-  listQuerySchema,
-  statsSchema,
-} from './contract.ts';
+import { clientConfig, clients } from '../domain/client-config.ts';
+import { clientConfigSchema, dataOf, eventSchema, listOf, listQuerySchema, statsSchema } from './contract.ts';
 import { requireInstance } from './instances.ts';
 import { idParams, operation } from './operation.ts';
 import { answerList, cursorOf, pageOf, readCursor, timeKey } from './paging.ts';

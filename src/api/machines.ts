@@ -3,7 +3,15 @@ import { z } from 'zod';
 import { insertEvent } from '../db/queries/events.ts';
 import { listNodes } from '../db/queries/node-views.ts';
 import { listPorts } from '../db/queries/port-views.ts';
-import { dataOf, drainSchema, listOf, listQuerySchema, nodeSchema, portSchema } from './contract.ts';
+import {
+  dataOf,
+  drainRequestSchema,
+  drainSchema,
+  listOf,
+  listQuerySchema,
+  nodeSchema,
+  portSchema,
+} from './contract.ts';
 import { nothing, operation } from './operation.ts';
 import { answerList, cursorOf, nameKey, pageOf, readCursor } from './paging.ts';
 import { nodeView, portView } from './views.ts';
@@ -53,20 +61,21 @@ export const listAllNodes = operation({
 
 export const drain = operation({
   id: 'drain',
-  summary: 'This node takes no new work from now on; what runs goes on',
-  body: nothing,
+  summary: 'This node takes no new work from now on; what runs goes on, or is ended and the daemon with it',
+  body: drainRequestSchema.optional(),
   answers: { 202: dataOf(drainSchema) },
-  async handle({ api, actor }) {
+  async handle({ api, actor, body }) {
+    const endInstances = body?.end_instances ?? false;
     await insertEvent(api.db, {
       instanceId: null,
       userId: null,
       actorId: actor.userId,
       type: 'drain_requested',
-      data: { node_id: api.node.id },
+      data: { node_id: api.node.id, end_instances: endInstances },
       ip: actor.ip,
       userAgent: actor.userAgent,
     });
-    await api.requestDrain();
+    await api.requestDrain({ endInstances });
     return { data: { node_id: api.node.id, draining: true } };
   },
 });

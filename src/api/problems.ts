@@ -9,7 +9,7 @@ import type { Problem } from './contract.ts';
 export const problemType = 'application/problem+json';
 
 /** The problem a fault is told as. */
-export function problemOf(fault: Fault, requestId: string): Problem {
+function problemOf(fault: Fault, requestId: string): Problem {
   return {
     type: `urn:minimcp:error:${fault.code}`,
     title: fault.title,

@@ -29,7 +29,7 @@ import { listSettings, putSetting } from './settings.ts';
 import { createType, getType, listTypes, patchType } from './types.ts';
 import { createUser, getUser, listUsers, patchUser } from './users.ts';
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 export type Route = readonly [method: Method, path: string, access: Access, operation: Operation];
 
 const v1 = '/api/v1';

@@ -13,7 +13,7 @@ export interface SseEvent {
   readonly data: unknown;
 }
 
-export interface StreamRequest {
+interface StreamRequest {
   readonly caller: Caller;
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
