@@ -1,5 +1,9 @@
 // A database of one's own for a test: migrated, empty, copied from a template in the run's one PostgreSQL.
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { inject } from 'vitest';
 import type { Embedded } from '../../src/db/embedded.ts';
@@ -30,7 +34,7 @@ export async function emptyDatabase(): Promise<TestDatabase> {
 }
 
 async function make(from: string): Promise<TestDatabase> {
-  cluster ??= openCluster(inject('clusterDir')).then(withTemplate);
+  cluster ??= firstOrAfter(inject('clusterDir'));
   const { connection: base } = await cluster;
   const database = `t_${randomBytes(6).toString('hex')}`;
   await admin(base, (client) => client.query(`CREATE DATABASE ${database} ${from}`));
@@ -59,11 +63,24 @@ export function testDatabaseUrl(connection: Embedded['connection']): string {
   return `postgresql://${connection.user}@localhost/${connection.database}?${query}`;
 }
 
+/** Several test files start at once: one of them makes the cluster, the others wait for it. */
+async function firstOrAfter(dir: string): Promise<Embedded> {
+  const ready = join(dir, 'ready');
+  const first = await mkdir(join(dir, 'first')).then(
+    () => true,
+    () => false,
+  );
+  for (let tries = 0; !first && tries < 600 && !existsSync(ready); tries += 1) await sleep(50);
+  const embedded = await withTemplate(await openCluster(dir));
+  await writeFile(ready, '');
+  return embedded;
+}
+
 async function withTemplate(embedded: Embedded): Promise<Embedded> {
   embedded.release();
   const { connection } = embedded;
   await admin(connection, async (client) => {
-    // Several test files start at once; one of them makes the template.
+    // Should the one that began have died, two of those that waited may come here together.
     await client.query('SELECT pg_advisory_lock(1)');
     const { rows } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [template]);
     if (rows.length > 0) return;
