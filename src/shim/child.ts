@@ -21,6 +21,8 @@ export interface Child {
   /** Resolves when the process itself is gone; what it wrote may still be in the pipes. */
   readonly exited: Promise<ChildExit>;
   hasExited(): boolean;
+  /** Resolves when it no longer takes what it is sent. */
+  readonly inputLost: Promise<void>;
   /** Gives up reading what it or what it left behind may still write. */
   destroyOutput(): void;
   /** Lets it see the end of its standard input: the polite way to ask it to leave. */
@@ -58,7 +60,10 @@ export function startChild(spec: ChildSpec): Child {
       if (pid === null) leave({ code: null, signal: null, error: reasonOf(spec, error) });
     });
   });
-  // A pipe that breaks is told by the exit of the process, or by the keeper's look at the streams.
+  const inputLost = new Promise<void>((resolve) => {
+    process_.stdin?.on('error', () => resolve());
+  });
+  // A broken output pipe is at its end, and that is what the reader waits for.
   process_.stdout?.on('error', () => {});
   process_.stderr?.on('error', () => {});
   return {
@@ -68,6 +73,7 @@ export function startChild(spec: ChildSpec): Child {
     stderr: process_.stderr,
     exited,
     hasExited: () => gone,
+    inputLost,
     destroyOutput: () => {
       process_.stdout?.destroy();
       process_.stderr?.destroy();
@@ -88,6 +94,7 @@ function notStarted(spec: ChildSpec, error: Error): Child {
     stderr: null,
     exited: Promise.resolve(exit),
     hasExited: () => true,
+    inputLost: new Promise(() => {}),
     destroyOutput: () => {},
     closeInput: () => {},
     signal: () => {},
@@ -119,7 +126,6 @@ function createLink(stdin: NodeJS.WritableStream | null): ChildLink {
     if (stdin?.writable) stdin.write(text);
     release();
   };
-  stdin?.on('error', () => {});
   stdin?.on('drain', release);
   return {
     send(line) {

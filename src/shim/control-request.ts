@@ -1,7 +1,9 @@
 // Reads one line of the control socket by hand, because a schema library is too much for a shim. It refuses what it
 // cannot use and ignores fields it does not know: the other side may be newer.
-import { type StopReason, stopReasons } from '../domain/instance.ts';
-import type { ControlRequest, Lease } from './contract.ts';
+import type { ControlRequest, ExitRecord, Lease } from './contract.ts';
+
+/** Any word: a newer supervisor may have reasons this shim has never heard of, and only wants them back. */
+const reasonPattern = /^[a-z_]{1,40}$/;
 
 /** What is wrong with a line; `id` is 0 where it could not be read. */
 export interface Problem {
@@ -30,10 +32,12 @@ export function readRequest(line: Buffer): ControlRequest | Problem {
       return { id, method };
     case 'stop': {
       const { reason, drainMs, graceMs } = value;
-      if (!stopReasons.includes(reason as StopReason)) return { id, problem: 'reason is not a stop reason' };
+      if (typeof reason !== 'string' || !reasonPattern.test(reason)) {
+        return { id, problem: 'reason must be a word' };
+      }
       if (!isDuration(drainMs) || !isDuration(graceMs))
         return { id, problem: 'drainMs and graceMs must be 0 or more' };
-      return { id, method, reason: reason as StopReason, drainMs, graceMs };
+      return { id, method, reason: reason as ExitRecord['reason'], drainMs, graceMs };
     }
     case 'deadline': {
       const lease = value.lease as Partial<Lease> | null | undefined;

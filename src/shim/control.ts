@@ -4,13 +4,13 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { monotonicMs } from '../base/clock.ts';
-import type { StopReason } from '../domain/instance.ts';
 import {
   bundleFiles,
   type ControlNews,
   type ControlReply,
   type ControlRequest,
   contractVersion,
+  type ExitRecord,
   type Lease,
   type ShimState,
 } from './contract.ts';
@@ -19,7 +19,7 @@ import { createFramer } from './framing.ts';
 
 export interface ControlOptions {
   readonly state: () => ShimState;
-  readonly onStop: (reason: StopReason, times: { drainMs: number; graceMs: number }) => void;
+  readonly onStop: (reason: ExitRecord['reason'], times: { drainMs: number; graceMs: number }) => void;
   readonly onDeadline: (lease: Lease) => void;
   readonly onToken: (tokenSha256: string) => void;
 }
@@ -38,6 +38,8 @@ const lineBytesMax = 64 * 1024;
 /** A supervisor that reads nothing is let go before it costs memory. */
 const unreadBytesMax = 1024 * 1024;
 const spooledEveryMs = 50;
+/** A connection that has not said hello by then only takes up a place. */
+const helloMs = 5_000;
 
 interface Connection {
   readonly socket: Socket;
@@ -107,6 +109,7 @@ export function createControl(options: ControlOptions): Control {
   const server = createServer((socket) => {
     const connection: Connection = { socket, epoch: undefined };
     connections.add(connection);
+    const silent = setTimeout(() => connection.epoch ?? socket.destroy(), helloMs);
     const framer = createFramer({
       lineBytesMax,
       keepBytes: 0,
@@ -119,7 +122,10 @@ export function createControl(options: ControlOptions): Control {
     });
     socket.on('data', (chunk: Buffer) => framer.push(chunk));
     socket.on('error', () => socket.destroy());
-    socket.once('close', () => connections.delete(connection));
+    socket.once('close', () => {
+      clearTimeout(silent);
+      connections.delete(connection);
+    });
   });
   server.maxConnections = connectionsMax;
 

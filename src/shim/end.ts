@@ -4,7 +4,6 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { nowMs, sleep, timerMsMax } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import type { StopReason } from '../domain/instance.ts';
 import { bundleFiles, type ExitRecord } from './contract.ts';
 import type { Keeper } from './keeper.ts';
 import type { Bridge, Door, Say } from './seams.ts';
@@ -27,16 +26,18 @@ export interface EndingOptions {
 
 export interface EndTimes {
   readonly drainMs: number;
-  /** How long the child gets in all, half of it to leave by itself and half after SIGTERM. */
+  /** How long the child gets in all: up to half of it, at most a second, to leave by itself, the rest after SIGTERM. */
   readonly graceMs: number;
 }
 
 export interface Ending {
   /** Begins the end. Asked again, the first reason stands, and the shorter drain. */
-  begin(reason: StopReason, times: EndTimes): void;
+  begin(reason: ExitRecord['reason'], times: EndTimes): void;
   begun(): boolean;
 }
 
+/** Many servers do not notice the end of their input; those that do leave well within this. */
+const inputClosedMs = 1_000;
 /** How long a killed child, the closing of connections and the last lines of log may take. */
 const killedMs = 1_000;
 const closeMs = 250;
@@ -48,7 +49,7 @@ export function createEnding(options: EndingOptions): Ending {
   const draining = new AbortController();
   let begun = false;
 
-  const end = async (reason: StopReason, graceMs: number): Promise<void> => {
+  const end = async (reason: ExitRecord['reason'], graceMs: number): Promise<void> => {
     const keeper = options.keeper();
     keeper.release();
     say('info', `The instance is ending (${reason})`);
@@ -85,14 +86,15 @@ export function createEnding(options: EndingOptions): Ending {
 
 async function endChild(keeper: Keeper, graceMs: number): Promise<void> {
   const { child } = keeper;
+  const byItselfMs = Math.min(graceMs / 2, inputClosedMs);
   const within = (ms: number): Promise<unknown> => Promise.race([child.exited, sleep(ms)]);
   if (!child.hasExited()) {
     child.closeInput();
-    await within(graceMs / 2);
+    await within(byItselfMs);
   }
   if (!child.hasExited()) {
     child.signal('SIGTERM');
-    await within(graceMs / 2);
+    await within(graceMs - byItselfMs);
   }
   // Also when the child has left by itself: what it started may not have.
   child.signal('SIGKILL');
@@ -102,7 +104,7 @@ async function endChild(keeper: Keeper, graceMs: number): Promise<void> {
 /** The record of the end as things stand now. */
 export function exitRecord(
   options: Pick<EndingOptions, 'instanceId' | 'generation' | 'keeper' | 'tail'>,
-  reason: StopReason,
+  reason: ExitRecord['reason'],
 ): ExitRecord {
   const keeper = options.keeper();
   return {

@@ -4,10 +4,9 @@
 import { connect } from 'node:net';
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import type { StopReason } from '../domain/instance.ts';
 import { restartDelayMs } from '../domain/restart.ts';
 import { type Child, type ChildExit, startChild } from './child.ts';
-import type { LaunchSpec, ShimPhase } from './contract.ts';
+import type { ExitRecord, LaunchSpec, ShimPhase } from './contract.ts';
 import type { Output } from './output.ts';
 import type { Bridge, Say, ServerInfo } from './seams.ts';
 
@@ -20,7 +19,7 @@ export interface KeeperOptions {
   readonly say: Say;
   readonly onPhase: () => void;
   /** The instance has failed; `word` is for its owner. */
-  readonly onFailed: (reason: StopReason, word: string) => void;
+  readonly onFailed: (reason: ExitRecord['reason'], word: string) => void;
 }
 
 export interface Keeper {
@@ -40,7 +39,7 @@ export interface Keeper {
 
 /** How long the last words of a dead child are waited for. */
 const lastWordsMs = 500;
-/** A child that has closed its standard output but does not leave is of no use to anyone after this. */
+/** A child that has closed its standard input or output but does not leave is of no use to anyone after this. */
 const muteMs = 1_000;
 const exitSeenMs = 50;
 
@@ -75,7 +74,10 @@ export function createKeeper(options: KeeperOptions): Keeper {
   const follow = (child: Child): Run => {
     const opening = new AbortController();
     const output = options.readOutput(child);
-    if (spec.child.transport === 'stdio') void output.messagesEnded.then(() => leaveOrDie(child));
+    if (spec.child.transport === 'stdio') {
+      void output.messagesEnded.then(() => leaveOrDie(child, 'closed its standard output'));
+      void child.inputLost.then(() => leaveOrDie(child, 'closed its standard input'));
+    }
     const ended = child.exited.then(async (exit) => {
       lastExit = exit;
       opening.abort(new Error(wordOf(exit)));
@@ -88,10 +90,10 @@ export function createKeeper(options: KeeperOptions): Keeper {
     return { child, opening, ended };
   };
 
-  const leaveOrDie = async (child: Child): Promise<void> => {
+  const leaveOrDie = async (child: Child, deed: string): Promise<void> => {
     await Promise.race([child.exited, sleep(muteMs)]);
     if (child.hasExited() || released.signal.aborted) return;
-    say('error', 'The server closed its standard output and went on running; it is ended');
+    say('error', `The server ${deed} and went on running; it is ended`);
     child.signal('SIGKILL');
   };
 

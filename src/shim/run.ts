@@ -3,10 +3,16 @@
 import { rmSync, writeSync } from 'node:fs';
 import { afterMonotonic } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import type { StopReason } from '../domain/instance.ts';
 import { createBridge } from './bridge/bridge.ts';
 import type { Child } from './child.ts';
-import { bundleFiles, contractVersion, type LaunchSpec, type Lease, type ShimState } from './contract.ts';
+import {
+  bundleFiles,
+  contractVersion,
+  type ExitRecord,
+  type LaunchSpec,
+  type Lease,
+  type ShimState,
+} from './contract.ts';
 import { createControl } from './control.ts';
 import { createDoor } from './door.ts';
 import { createEnding, exitRecord, writeExit } from './end.ts';
@@ -86,7 +92,7 @@ export function run(spec: LaunchSpec, first: Child): void {
       process.exit(code);
     },
   });
-  const fail = (reason: StopReason, word: string): void => {
+  const fail = (reason: ExitRecord['reason'], word: string): void => {
     if (ending.begun()) return;
     say('error', word);
     ending.begin(reason, { drainMs: 0, graceMs: spec.graceMs });

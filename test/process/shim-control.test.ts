@@ -59,7 +59,7 @@ describe('the control socket', () => {
       '{"id":1}',
       '{"id":1,"method":"hello","contract":"1","epoch":1}',
       '{"id":1,"method":"hello","contract":1,"epoch":-1}',
-      '{"id":1,"method":"stop","reason":"bored","drainMs":0,"graceMs":0}',
+      '{"id":1,"method":"stop","reason":"no such word!","drainMs":0,"graceMs":0}',
       '{"id":1,"method":"stop","reason":"user","drainMs":-1,"graceMs":0}',
       '{"id":1,"method":"stop","reason":"user","drainMs":1e999,"graceMs":0}',
       '{"id":1,"method":"deadline"}',
@@ -85,6 +85,13 @@ describe('the control socket', () => {
     await until(() => replies.length === 2 || undefined, 'both refusals');
     expect(replies.map(codeOf)).toEqual(['malformed', 'contract']);
     socket.destroy();
+  });
+
+  it('lets go of those who say nothing', async () => {
+    const { socket } = await raw();
+    const startedMs = performance.now();
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(performance.now() - startedMs).toBeGreaterThan(4_500);
   });
 
   it('refuses a line without end, and holds nothing of it', async () => {

@@ -1,11 +1,12 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { monotonicMs } from '../../src/base/clock.ts';
+import { shimNodeFlags } from '../../src/runtime/shim-bundle.ts';
 import type { ExitRecord } from '../../src/shim/contract.ts';
 import { openSession, textOf } from '../support/shim-calls.ts';
-import { type RunningShim, type ShimOptions, startShim, until } from '../support/shim-harness.ts';
+import { type RunningShim, type ShimOptions, shimBundle, startShim, until } from '../support/shim-harness.ts';
 
 const fixture = join(import.meta.dirname, '../fixtures/mcp-child.ts');
 const started: RunningShim[] = [];
@@ -204,5 +205,44 @@ describe('the end of the child', () => {
     const record = await shim.stop('user', { drainMs: 0, graceMs: 800 });
     expect(record.lastLines).toContain('ignoring SIGTERM');
     expect(shim.processes()).toEqual([]);
+  });
+});
+
+describe('a failure of the shim itself', () => {
+  it('ends the child too, and is told without secrets', async () => {
+    const thrower = join(import.meta.dirname, '../fixtures/throw-later.cjs');
+    const shim = await start({
+      args: ['--ignore-end'],
+      nodeFlags: ['--require', thrower],
+      spec: { secrets: ['s3cr3t-0123456789'] },
+    });
+    expect(await shim.exited).toEqual({ code: 1, signal: null });
+    const record = await shim.exit;
+    expect(record).toMatchObject({ reason: 'crashed', wasReady: true });
+    expect(record.lastLines.at(-1)).toBe('The shim failed: told to fail, knowing [redacted]');
+    const crashed = readFileSync(join(shim.bundleDir, 'shim.stderr'), 'utf8');
+    expect(crashed).toContain('Error: told to fail, knowing [redacted]\n    at ');
+    await until(() => shim.processes().length === 0 || undefined, 'the end of the child');
+  });
+
+  it('to be told something sensible ends it before it starts anything', async () => {
+    const script = await shimBundle();
+    const told = (text: string) =>
+      spawnSync(process.execPath, [...shimNodeFlags, script], {
+        input: text,
+        encoding: 'utf8',
+        timeout: 10_000,
+      });
+    for (const [text, word] of [
+      ['', 'not JSON'],
+      ['{"secrets":["s3cr3t-012', 'not JSON'],
+      ['{"contract":99,"secrets":["s3cr3t-0123456789"]}', 'contract 99 is not spoken here'],
+      ['{"contract":1,"bundleDir":"/nonexistent/dir"}', 'ENOENT'],
+    ] as const) {
+      const { status, stderr } = told(text);
+      expect(status, text).toBe(2);
+      expect(stderr).toContain(word);
+      expect(stderr).not.toContain('s3cr3t');
+    }
   });
 });

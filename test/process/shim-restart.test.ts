@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -25,6 +25,12 @@ const runningAgain = (shim: RunningShim, restarts: number) =>
     const state = await shim.state();
     return state.phase === 'running' && state.restarts === restarts ? state : undefined;
   }, `restart ${restarts}`);
+/** Whether the child has no standard input any more. */
+async function deaf(shim: RunningShim): Promise<true | undefined> {
+  const { childPid } = await shim.state();
+  return existsSync(`/proc/${childPid}/fd/0`) ? undefined : true;
+}
+
 /** Ends the child through the session it serves; the answer is an error. */
 async function crash(shim: RunningShim, tool = 'exit'): Promise<void> {
   const call = await openSession(shim);
@@ -143,12 +149,17 @@ describe('a child that crashes', () => {
     expect((await shim.stop()).restarts).toBe(3);
   });
 
-  it('may be one that only closes its standard output', async () => {
-    const shim = await start();
-    const call = await openSession(shim);
-    void call('closeStdout').catch(() => {});
-    await runningAgain(shim, 1);
-  });
+  for (const tool of ['closeStdout', 'closeStdin']) {
+    it(`may be one that lives on and can no longer be talked to (${tool})`, async () => {
+      const shim = await start();
+      const call = await openSession(shim);
+      void call(tool).catch(() => {});
+      if (tool === 'closeStdin') await until(() => deaf(shim), 'the child to close it');
+      void call('echo', { text: 'anyone?' }).catch(() => {});
+      await runningAgain(shim, 1);
+      await shim.logged((line) => line.msg.includes('and went on running; it is ended'));
+    });
+  }
 
   it('leaves nothing of its group behind', async () => {
     const shim = await start();

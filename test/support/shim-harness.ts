@@ -30,6 +30,8 @@ export interface ShimOptions {
   readonly bounds?: Partial<Bounds>;
   /** Anything else of the specification. */
   readonly spec?: Partial<LaunchSpec>;
+  /** Further flags of node for the shim itself. */
+  readonly nodeFlags?: readonly string[];
   /** Default true: wait until the child is ready. Otherwise only until the control socket answers. */
   readonly ready?: boolean;
 }
@@ -123,7 +125,7 @@ export async function startShim(options: ShimOptions): Promise<RunningShim> {
   const spec = specOf(options, { bundleDir, home, token, port });
 
   const crash = openSync(join(bundleDir, bundleFiles.crash), 'a');
-  const shim = spawn(process.execPath, [...shimNodeFlags, script], {
+  const shim = spawn(process.execPath, [...shimNodeFlags, ...(options.nodeFlags ?? []), script], {
     detached: true,
     stdio: ['pipe', 'ignore', crash],
     env: { PATH: process.env.PATH ?? '' },

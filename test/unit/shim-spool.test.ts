@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdtempSync,
@@ -14,6 +15,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SpoolLine } from '../../src/shim/contract.ts';
 import { openSpool, type SpoolOptions } from '../../src/shim/spool.ts';
 import { until } from '../support/shim-harness.ts';
+
+/** Whether a small disk of our own is to be had. */
+const canMount = ((): boolean => {
+  const place = mkdtempSync(join(tmpdir(), 'minimcp-mount-'));
+  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', place]);
+  if (status === 0) spawnSync('umount', [place]);
+  rmSync(place, { recursive: true, force: true });
+  return status === 0;
+})();
 
 let directory: string;
 beforeEach(() => {
@@ -168,5 +178,29 @@ describe('the spool', () => {
     spool.append('process', 'info', 'again');
     await spool.flush(5_000);
     expectAccounted(lines(), 'process', 202);
+  });
+
+  it.skipIf(!canMount)('lives through a full disk, and says what it cost', async () => {
+    spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', directory]);
+    try {
+      const spool = open({ segmentBytes: 50_000 });
+      let last = 0;
+      for (let round = 0; round < 20; round++) {
+        for (let i = 0; i < 200; i++) spool.append('process', 'info', `${++last} ${'x'.repeat(100)}`);
+        await spool.flush(5_000);
+      }
+      const stored = lines();
+      expect(spool.isDropping()).toBe(true);
+      for (const name of segments().slice(0, 3)) rmSync(join(directory, name));
+      const marker = await until(() => lines().find((line) => line.meta?.dropped), 'the marker');
+      expect(marker.msg).toContain('the disk is full (ENOSPC)');
+      spool.append('process', 'info', 'again');
+      await spool.flush(5_000);
+      const known = new Set(stored.map((line) => line.seq));
+      const after = lines().filter((line) => line.source === 'system' || !known.has(line.seq));
+      expectAccounted([...stored, ...after], 'process', last + 1);
+    } finally {
+      spawnSync('umount', ['--lazy', directory]);
+    }
   });
 });
