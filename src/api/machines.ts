@@ -12,7 +12,7 @@ import {
   nodeSchema,
   portSchema,
 } from './contract.ts';
-import { nothing, operation } from './operation.ts';
+import { operation } from './operation.ts';
 import { answerList, cursorOf, nameKey, pageOf, readCursor } from './paging.ts';
 import { nodeView, portView } from './views.ts';
 

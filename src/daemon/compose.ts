@@ -21,7 +21,7 @@ import { limitsOf } from '../domain/limits.ts';
 import { createAdmission } from '../instances/admission.ts';
 import { createApply } from '../instances/apply.ts';
 import { createChanges } from '../instances/changes.ts';
-import { expireOne, expireOverdue, retireOld, warnOwners } from '../instances/clock-events.ts';
+import { endEverything, expireOne, expireOverdue, retireOld, warnOwners } from '../instances/clock-events.ts';
 import { createEffects } from '../instances/effects.ts';
 import { sweepHealth } from '../instances/health.ts';
 import { createManager } from '../instances/manager.ts';
@@ -53,6 +53,8 @@ export interface ComposeOptions {
   readonly log: Logger;
   /** Another supervisor has this node. */
   readonly onFenced: () => void;
+  /** Ends the daemon as a signal would. */
+  readonly requestStop: () => void;
 }
 
 export interface House {
@@ -92,7 +94,10 @@ interface Ground {
   readonly version: string;
 }
 
-async function furnish({ config, log }: ComposeOptions, { database, node, version }: Ground): Promise<House> {
+async function furnish(
+  { config, log, requestStop }: ComposeOptions,
+  { database, node, version }: Ground,
+): Promise<House> {
   const { db, connection } = database;
   const { nodeId, dataDir } = config;
   const { fence } = node;
@@ -209,9 +214,10 @@ async function furnish({ config, log }: ComposeOptions, { database, node, versio
     logs: createLogTail({ db, feed: logFeed }),
     changes: changeFeed,
     health: () => healthOf(db, ingest.lag().problem, keyring.problem()),
-    requestDrain: async () => {
+    requestDrain: async ({ endInstances }) => {
       node.drain();
       await setNodeState(db, nodeId, 'draining');
+      if (endInstances) void endEverything({ db, nodeId, apply, effects }).then(requestStop, requestStop);
     },
     node: { id: nodeId, version },
     publicUrl: config.publicUrl,

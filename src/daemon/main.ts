@@ -55,6 +55,7 @@ async function runUntilStopped(config: Config, log: Logger): Promise<number> {
         log.fatal('another supervisor has taken over this node; this one ends and touches nothing more');
         process.exit(75);
       },
+      requestStop: () => stopping.abort(),
     });
     try {
       await house.start();

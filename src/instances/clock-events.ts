@@ -1,9 +1,10 @@
 // What the passing of time does to instances: leases that end, and the warning before. Timers are hints; these sweeps,
 // run again and again, are the truth.
+import { sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Db, Fence } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
-import { deleteRetired, listOverdue, takeWarnings } from '../db/queries/instances.ts';
+import { deleteRetired, listAtWork, listOverdue, takeWarnings } from '../db/queries/instances.ts';
 import type { Apply } from './apply.ts';
 import type { Effects } from './effects.ts';
 
@@ -31,6 +32,23 @@ export async function expireOverdue(options: ClockOptions): Promise<number> {
   const ids = await listOverdue(options.db, options.nodeId, batch);
   await Promise.all(ids.map((id) => expireOne(options, id)));
   return ids.length;
+}
+
+const endLooksMax = 600;
+const endLookMs = 100;
+
+/** Ends every instance of this node and resolves when none is at work, or after a minute. */
+export async function endEverything(
+  options: Pick<ClockOptions, 'db' | 'nodeId' | 'apply' | 'effects'>,
+): Promise<void> {
+  for (let looks = 0; looks < endLooksMax; looks += 1) {
+    const rows = await listAtWork(options.db, options.nodeId);
+    if (rows.length === 0) return;
+    for (const { row } of rows.filter(({ row }) => row.status !== 'stopping')) {
+      options.effects.follow(await options.apply(row.id, { event: 'stop', reason: 'user' }));
+    }
+    await sleep(endLookMs);
+  }
 }
 
 /** Warns the owners of leases about to end, once each. @returns how many */

@@ -9,10 +9,11 @@ import { createSettings } from '../../src/accounts/settings.ts';
 import type { ApiLimits, Health } from '../../src/api/context.ts';
 import { createApi } from '../../src/api/server.ts';
 import { newToken } from '../../src/base/tokens.ts';
+import { createCatalog } from '../../src/catalog/catalog.ts';
+import type { PackageStore } from '../../src/catalog/package-store.ts';
 import { createListener } from '../../src/db/listen.ts';
 import { logChannel } from '../../src/db/queries/logs.ts';
 import { seedPorts } from '../../src/db/queries/ports.ts';
-import type { ServerType } from '../../src/domain/server-type.ts';
 import { type Apply, createApply } from '../../src/instances/apply.ts';
 import { createChanges } from '../../src/instances/changes.ts';
 import { createManager } from '../../src/instances/manager.ts';
@@ -72,7 +73,7 @@ export async function openApi(
   const settings = createSettings(db);
   const keyring = await openKeyring({ db, file: join(dir, 'master-keys.json'), log: silentLog });
   const vault = createVault({ db, keyring });
-  const catalog = readCatalog(database);
+  const catalog = createCatalog({ db, dir, store: packages, log: silentLog });
   const changes = createChanges();
   const shared = {
     db,
@@ -115,7 +116,7 @@ export async function openApi(
     ...{ db, manager, accounts, settings, vault, keyring, catalog, changes: listener },
     logs: createLogTail({ db, feed: logFeed }),
     health: async () => health,
-    requestDrain: () => {
+    requestDrain: async () => {
       drains += 1;
     },
     registry: new Registry(),
@@ -175,16 +176,9 @@ export async function openApi(
   };
 }
 
-function readCatalog({ db }: TestDatabase) {
-  const read = async (column: string, value: string): Promise<ServerType | undefined> =>
-    (await db.query<ServerType>(`SELECT * FROM mcp_types WHERE ${column} = $1`, [value]))[0];
-  return {
-    get: (name: string) => read('name', name),
-    getById: (id: string) => read('id', id),
-    list: () => db.query<ServerType>('SELECT * FROM mcp_types ORDER BY name'),
-    available: async () => true,
-    checkConfig: () => {},
-    add: () => Promise.reject(new Error('not here')),
-    patch: () => Promise.reject(new Error('not here')),
-  };
-}
+/** No process is started, so no package is needed; one is missing, to be refused. */
+export const missingPackage = 'a-missing-package';
+const packages: PackageStore = {
+  resolve: () => Promise.reject(new Error('nothing is started here')),
+  has: async (type) => type.package_name !== missingPackage,
+};

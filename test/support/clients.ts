@@ -29,7 +29,10 @@ export async function connectSdk({ access_url: url, access_token: token }: Endpo
 }
 
 /** One run of the Inspector's command line. @returns the parsed answer */
-export async function inspector({ access_url: url, access_token: token }: Endpoint, args: readonly string[]): Promise<unknown> {
+export async function inspector(
+  { access_url: url, access_token: token }: Endpoint,
+  args: readonly string[],
+): Promise<unknown> {
   const { stdout } = await promisify(execFile)(
     bin('mcp-inspector'),
     ['--cli', url, '--transport', 'http', '--header', `Authorization: Bearer ${token}`, ...args],
@@ -39,13 +42,21 @@ export async function inspector({ access_url: url, access_token: token }: Endpoi
 }
 
 /** mcp-remote between a stdio client and the URL, as Claude Desktop runs it. */
-export async function connectMcpRemote({ access_url: url, access_token: token }: Endpoint): Promise<{ client: Client; close(): Promise<void> }> {
+export async function connectMcpRemote({
+  access_url: url,
+  access_token: token,
+}: Endpoint): Promise<{ client: Client; close(): Promise<void> }> {
   const home = await mkdtemp(join(tmpdir(), 'mcp-remote-'));
   const transport = new StdioClientTransport({
     command: bin('mcp-remote'),
     // biome-ignore lint/suspicious/noTemplateCurlyInString: mcp-remote replaces it from its environment
     args: [url, '--header', 'Authorization:${AUTH_HEADER}', '--transport', 'http-only'],
-    env: { PATH: process.env.PATH ?? '', HOME: home, MCP_REMOTE_CONFIG_DIR: home, AUTH_HEADER: `Bearer ${token}` },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: home,
+      MCP_REMOTE_CONFIG_DIR: home,
+      AUTH_HEADER: `Bearer ${token}`,
+    },
     stderr: 'ignore',
   });
   const client = new Client({ name: 'test', version: '1.0.0' });
@@ -60,8 +71,15 @@ export async function connectMcpRemote({ access_url: url, access_token: token }:
 }
 
 /** A program that must end by itself. @returns its exit code and output */
-export async function run(command: string, args: readonly string[], options: { readonly env?: Record<string, string>; readonly input?: string } = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(command, args, { env: { PATH: process.env.PATH ?? '', ...options.env }, stdio: 'pipe' });
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: { readonly env?: Record<string, string>; readonly input?: string } = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(command, args, {
+    env: { PATH: process.env.PATH ?? '', ...options.env },
+    stdio: 'pipe',
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => (stdout += chunk));

@@ -2,7 +2,7 @@
 // file, no port. Its output is kept, so that a test that fails can show it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -69,6 +69,8 @@ function nextRange(count: number): { from: number; to: number } {
 
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const dataDir = await mkdtemp(join(tmpdir(), 'minimcp-test-'));
+  // Root's instances run as users of their own, who must be able to pass.
+  if (process.getuid?.() === 0) await chmod(dataDir, 0o711);
   const database = await testDatabase();
   const portRange = nextRange(options.ports ?? 12);
   const output: string[] = [];
@@ -92,8 +94,11 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
         ...env,
       },
     });
-    process_ = child;
-    url = await untilReady(child, output);
+    const ready = untilReady(child, output);
+    // A second one that is refused must not take the place of the first.
+    if (process_ === undefined || process_.exitCode !== null || process_.signalCode !== null)
+      process_ = child;
+    url = await ready;
     adminToken = (await readFile(join(dataDir, 'admin-token'), 'utf8')).trim();
   };
 
@@ -114,7 +119,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     token: string | null = adminToken,
   ): Promise<Answer<Data>> => {
     const response = await fetch(
-      `${url}${path.startsWith('/') && !path.startsWith('/api') ? `/api/v1${path}` : path}`,
+      `${url}${/^\/(api\/|healthz|readyz|metrics)/.test(path) ? path : `/api/v1${path}`}`,
       {
         method,
         headers: {
@@ -179,8 +184,12 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
     kill9: async () => void (await gone('SIGKILL')),
     terminate: () => gone('SIGTERM'),
     async dispose() {
-      await call('POST', '/drain', { instances: true }).catch(() => undefined);
-      await gone('SIGTERM');
+      const child = process_;
+      const alive = child !== undefined && child.exitCode === null && child.signalCode === null;
+      if (!alive) await start();
+      const exited = process_ === undefined ? undefined : once(process_, 'exit');
+      await call('POST', '/drain', { end_instances: true });
+      await exited;
       await database.dispose();
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },

@@ -33,7 +33,7 @@ export async function offlineApi(): Promise<Api> {
     },
     changes: { subscribe: () => () => {} },
     health: async () => ({ ready: false, checks: { database: 'the database does not answer' } }),
-    requestDrain: () => {},
+    requestDrain: async () => {},
     registry: new Registry(),
     node: { id: 'nowhere', version: '0.0.0' },
     log: silentLog,

@@ -210,13 +210,13 @@ export async function listOverdue(q: Queryable, nodeId: string, limit: number): 
   return rows.map((row) => row.id);
 }
 
-/** Marks rows whose lease ends within `minutes` as warned, once per lease end, and returns them. */
+/** Marks rows whose lease ends within `minutes`, or within its last fifth, as warned, once per end, and returns them. */
 export async function takeWarnings(q: Queryable, nodeId: string, minutes: number): Promise<Instance[]> {
   const rows = await q.query(
     `UPDATE mcp_instances SET warned_at = clock_timestamp()
      WHERE node_id = $1 AND status IN ('pending', 'running') AND warned_at IS NULL
-       AND expires_at <= clock_timestamp() + $2 * interval '1 minute' AND expires_at > clock_timestamp()
-       AND expires_at - lease_started_at > $2 * interval '1 minute'
+       AND expires_at > clock_timestamp()
+       AND expires_at <= clock_timestamp() + least($2 * interval '1 minute', (expires_at - lease_started_at) / 5)
      RETURNING *`,
     [nodeId, minutes],
   );
