@@ -16,8 +16,9 @@ import {
   rmdir,
 } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { bundleFiles, type ExitRecord } from '../shim/contract.ts';
+import { removeGroup } from './cgroups.ts';
 import { type BundleRecord, bundleRecordSchema, exitRecordSchema } from './messages.ts';
 
 export interface BundleName {
@@ -27,6 +28,8 @@ export interface BundleName {
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const generationPattern = /^[1-9]\d{0,9}$/;
+/** Written by us, beside the files of shim/contract.ts. */
+const brokenFile = 'limit.json';
 const stateFileBytesMax = 256 * 1024;
 
 /** Where everything of an instance lies. @throws when the id is not a UUID: it never becomes a path then */
@@ -108,6 +111,21 @@ export async function readRecord(dataDir: string, name: BundleName): Promise<Bun
   return isOf(record, name) ? record : undefined;
 }
 
+/** Notes which limit a generation broke: what is said about its end afterwards, whoever asks. */
+export async function writeBroken(dataDir: string, name: BundleName, message: string): Promise<void> {
+  const path = join(bundleDir(dataDir, name), brokenFile);
+  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
+    (error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? undefined : Promise.reject(error)),
+  );
+  await file?.writeFile(JSON.stringify({ message })).finally(() => file.close());
+}
+
+/** The limit a generation broke, if one was noted. */
+export async function readBroken(dataDir: string, name: BundleName): Promise<string | undefined> {
+  const path = join(bundleDir(dataDir, name), brokenFile);
+  return (await readState(path, [process.getuid?.() ?? -1], z.object({ message: z.string() })))?.message;
+}
+
 /** How a generation ended, in the words of its shim; null when it left none. */
 export async function readExit(dataDir: string, name: BundleName, uid: number): Promise<ExitRecord | null> {
   const path = join(bundleDir(dataDir, name), bundleFiles.exit);
@@ -131,6 +149,7 @@ export async function listBundles(dataDir: string): Promise<BundleName[]> {
 
 /** Deletes one bundle. Only after its lines are stored and its processes are gone. Absent is success. */
 export async function removeGeneration(dataDir: string, name: BundleName): Promise<void> {
+  await removeGroup((await readRecord(dataDir, name))?.cgroups ?? []);
   await rm(bundleDir(dataDir, name), { recursive: true, force: true, maxRetries: 3 });
   await removeIfEmpty(instanceDir(dataDir, name.instanceId));
 }

@@ -186,6 +186,7 @@ export function groupViolations(dirs: readonly string[]): {
 export function listGroups(parents: CgroupParents): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const parent of new Set([parents.memory, parents.pids, parents.cpu])) {
+    if (!existsSync(parent)) continue;
     for (const entry of readdirSync(parent, { withFileTypes: true })) {
       if (entry.isDirectory())
         found.set(entry.name, [...(found.get(entry.name) ?? []), join(parent, entry.name)]);

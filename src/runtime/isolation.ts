@@ -74,6 +74,22 @@ export function levelOf(ladder: readonly Rung[]): IsolationLevel {
   return has('L4') ? 'L4' : 'L3';
 }
 
+/** What is left of a machine's isolation when no more than `max` of it is used. Users of their own stay: root needs them. */
+export function capIsolation(found: Isolation, max: IsolationLevel): Isolation {
+  if (reaches(max, found.level)) return found;
+  const ladder = found.ladder.map((rung) =>
+    reaches(max, rung.level) ? rung : { ...rung, missing: `not used: the level is held at ${max}` },
+  );
+  return {
+    ...found,
+    ladder,
+    level: levelOf(ladder),
+    sandbox: reaches(max, 'L2') ? found.sandbox : null,
+    netNamespace: found.netNamespace && reaches(max, 'L3'),
+    cgroups: null,
+  };
+}
+
 /** Whether `level` is at least `minimum`. */
 export function reaches(level: IsolationLevel, minimum: IsolationLevel): boolean {
   return isolationLevels.indexOf(level) >= isolationLevels.indexOf(minimum);

@@ -1,5 +1,6 @@
 // What the parts of the local driver share: its options, what was found on this machine, and who is there.
 import type { Logger } from '../base/log.ts';
+import type { IsolationLevel } from '../domain/instance.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { Handle } from './driver.ts';
 import type { Isolation } from './isolation.ts';
@@ -38,6 +39,8 @@ export interface LocalDriverOptions {
   readonly log: Logger;
   /** First user id for instances, as root; default: the highest range free by convention. */
   readonly uidBase?: number | undefined;
+  /** Use no more than this of what the machine gives; for development and for tests of the lower rungs. */
+  readonly isolationMax?: IsolationLevel | undefined;
 }
 
 /** What the parts of the driver share. */

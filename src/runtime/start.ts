@@ -230,10 +230,14 @@ async function undo(
     state.links.drop(handleOf(record));
     await terminate(
       { identity: record, instanceId: spec.instanceId, ownsUid: owner.foreign, cgroups, spare: [] },
-      { drainMs: 0, graceMs: 0, ask: () => Promise.reject(new Error('it was never told anything')) },
+      { drainMs: 0, graceMs: 0, ask: neverTold, mayKill: () => true },
     );
   } else if (owner.foreign) await killUid(owner.uid);
   await removeGroup(cgroups);
   if (owner.foreign && state.tenants.get(owner.uid) === keyOf(spec)) state.tenants.delete(owner.uid);
   await removeGeneration(dataDir, spec);
+}
+
+function neverTold(): Promise<never> {
+  return Promise.reject(new Error('it was never told anything'));
 }

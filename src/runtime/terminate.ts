@@ -2,7 +2,7 @@
 // still lives. Nothing is signalled that is not proved to be ours: by identity, by its own user, or by its cgroup. It
 // resolves only when no process of the instance is left; otherwise it throws and the port stays taken.
 import { monotonicMs, sleep } from '../base/clock.ts';
-import { groupMembers, killGroup, removeGroup } from './cgroups.ts';
+import { groupMembers, killGroup } from './cgroups.ts';
 import { runHelper } from './launcher.ts';
 import {
   bootId,
@@ -30,6 +30,8 @@ export interface TerminateOptions {
   readonly graceMs: number;
   /** Asks the shim to end; rejects when it does not answer. */
   readonly ask: () => Promise<void>;
+  /** Asked after `ask` has failed: false leaves everything as it is, because another supervisor has taken over. */
+  readonly mayKill: () => boolean;
 }
 
 /** What a shim may take beyond drain and grace to write down its end. */
@@ -39,7 +41,7 @@ const termMs = 1_000;
 const proofMs = 5_000;
 const pollMs = 10;
 
-/** Ends everything of a generation. @throws when something still lives after all */
+/** Ends everything of a generation; its cgroups stay, empty. @throws when something still lives after all */
 export async function terminate(target: Target, options: TerminateOptions): Promise<void> {
   const seen = new Seen(target);
   seen.look();
@@ -50,13 +52,13 @@ export async function terminate(target: Target, options: TerminateOptions): Prom
       () => true,
       () => false,
     );
+    if (!asked && !options.mayKill()) return;
     if (!asked) signalProven(target.identity, 'SIGTERM');
     const waitMs = asked ? options.drainMs + options.graceMs + shimMs : termMs;
     await untilGone(target.identity, waitMs, () => seen.look());
   }
   signalProven(target.identity, 'SIGKILL');
   await sweep(target, seen);
-  await removeGroup(target.cgroups);
 }
 
 /** Everything that lives of a generation now. */
