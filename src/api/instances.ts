@@ -73,6 +73,7 @@ export const createInstance = operation({
   id: 'createInstance',
   summary: 'Asks for an instance. The access token is in this answer and nowhere else',
   body: createInstanceSchema,
+  waits: true,
   answers: { 201: dataOf(instanceWithTokenSchema) },
   async handle(call) {
     const { mcp_type: typeName, duration_minutes: minutes, name, config } = call.body;
@@ -93,6 +94,7 @@ export const removeInstance = operation({
   id: 'removeInstance',
   summary: 'Ends an instance and removes it: 202 while it is ending, 204 when it is gone',
   params: idParams,
+  waits: true,
   answers: { 204: null, 202: dataOf(instanceSchema) },
   async handle(call) {
     const { id } = call.params;
@@ -118,6 +120,7 @@ function action<Body extends z.ZodType>(spec: {
     summary: spec.summary,
     params: idParams,
     body: spec.body,
+    waits: true,
     answers: { 200: dataOf(instanceSchema), 202: dataOf(instanceSchema) },
     async handle(call) {
       const { id } = call.params;

@@ -67,6 +67,7 @@ export const streamLogs = operation({
   params: idParams,
   query: filterSchema,
   streams: true,
+  resumes: true,
   answers: { 200: { contentType: 'text/event-stream', description: 'A log line in each data field' } },
   async handle(call) {
     const { principal, params, request } = call;

@@ -8,6 +8,68 @@ export interface OpenapiOptions {
   readonly publicUrl: string | undefined;
 }
 
+type Json = Record<string, unknown>;
+
+/** Parameters in headers that every operation of a kind takes. They are read leniently, so no schema refuses them. */
+const headerParameters = {
+  IdempotencyKey: {
+    name: 'Idempotency-Key',
+    in: 'header',
+    description: 'Any text of your own: a repeated request with it is answered again, not done again',
+    schema: { type: 'string', maxLength: 255 },
+  },
+  PreferWait: {
+    name: 'Prefer',
+    in: 'header',
+    description:
+      'wait=SECONDS, at most 120: hold the answer until the instance is running or at rest (RFC 7240)',
+    schema: { type: 'string' },
+  },
+  LastEventId: {
+    name: 'Last-Event-ID',
+    in: 'header',
+    description: 'The id of the last event seen: the stream goes on after it',
+    schema: { type: 'string' },
+  },
+};
+export type HeaderParameter = keyof typeof headerParameters;
+
+/** Finishes the document: headers said once, nothing unused, and answers that may grow by a field. */
+export function finishDocument(
+  document: unknown,
+  headersOf: (operationId: string) => readonly HeaderParameter[],
+): unknown {
+  const finished = structuredClone(document) as {
+    paths: Record<string, Record<string, Json>>;
+    components: Json;
+  };
+  for (const operation of Object.values(finished.paths).flatMap((item) => Object.values(item))) {
+    const headers = headersOf(String(operation.operationId));
+    const refs = headers.map((name) => ({ $ref: `#/components/parameters/${name}` }));
+    if (refs.length > 0)
+      operation.parameters = [...((operation.parameters as Json[] | undefined) ?? []), ...refs];
+    loosen(operation.responses);
+  }
+  const used = JSON.stringify(finished.paths);
+  const schemas = Object.entries(finished.components.schemas as Json);
+  const kept = schemas.filter(([name]) => used.includes(`"#/components/schemas/${name}"`));
+  for (const [name, schema] of kept) if (!name.endsWith('Input')) loosen(schema);
+  const components = {
+    ...finished.components,
+    schemas: Object.fromEntries(kept),
+    parameters: headerParameters,
+  };
+  return { ...finished, components };
+}
+
+/** Fields are only ever added: clients must not take today's for all there will be. */
+function loosen(schema: unknown): void {
+  if (typeof schema !== 'object' || schema === null) return;
+  if ('additionalProperties' in schema && schema.additionalProperties === false)
+    delete schema.additionalProperties;
+  for (const inner of Object.values(schema)) loosen(inner);
+}
+
 /** Collects every route mounted after this. */
 export async function registerOpenapi(app: FastifyInstance, options: OpenapiOptions): Promise<void> {
   await app.register(swagger, {

@@ -50,6 +50,10 @@ export interface Operation {
   readonly answers: Readonly<Record<number, Answer>>;
   /** A stream of events: no HEAD, no time-out. */
   readonly streams?: boolean | undefined;
+  /** Takes Prefer: wait. */
+  readonly waits?: boolean | undefined;
+  /** Takes Last-Event-ID. */
+  readonly resumes?: boolean | undefined;
   handle(call: Call<never, never, never>): unknown;
 }
 
@@ -70,6 +74,8 @@ export function operation<
   readonly bodyBytesMax?: number;
   readonly answers: Readonly<Record<number, Answer>>;
   readonly streams?: boolean;
+  readonly waits?: boolean;
+  readonly resumes?: boolean;
   handle(call: Call<Out<Params>, Out<Query>, Out<Body>>): unknown;
 }): Operation {
   return spec as unknown as Operation;

@@ -16,7 +16,7 @@ import { parseBody } from './body.ts';
 import { type ApiOptions, defaultLimits } from './context.ts';
 import { registerMetrics } from './metrics.ts';
 import { bodyBytesMax, mount } from './mount.ts';
-import { registerOpenapi } from './openapi.ts';
+import { finishDocument, type HeaderParameter, registerOpenapi } from './openapi.ts';
 import type { ApiContext } from './operation.ts';
 import { answerError, rawProblem, sendFault } from './problems.ts';
 import { routes } from './routes.ts';
@@ -52,7 +52,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     streams,
     closing: closing.signal,
     openapi: () => {
-      document ??= app.swagger();
+      document ??= finishDocument(app.swagger(), headersOf);
       return document;
     },
   };
@@ -73,6 +73,18 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     listen: (address) => listen(app, address),
     close: () => close(app),
   };
+}
+
+/** The headers an operation takes beside those of HTTP. */
+function headersOf(operationId: string): readonly HeaderParameter[] {
+  const route = routes.find(([, , , operation]) => operation.id === operationId);
+  if (route === undefined) return [];
+  const [method, , , operation] = route;
+  return [
+    ...(method === 'POST' ? (['IdempotencyKey'] as const) : []),
+    ...(operation.waits === true ? (['PreferWait'] as const) : []),
+    ...(operation.resumes === true ? (['LastEventId'] as const) : []),
+  ];
 }
 
 function createApp(options: ApiOptions): FastifyInstance {

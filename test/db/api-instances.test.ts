@@ -24,14 +24,14 @@ const post = (token: string, path: string, body?: unknown, headers: Record<strin
 describe('asking for one', () => {
   it('gives its token here and nowhere else', async () => {
     const { token, id: userId } = await house.user();
-    const answer = await create(token, { duration_minutes: 0.5, config: { a: { b: [1] } } });
+    const answer = await create(token, { duration_minutes: 0.5, config: { arguments: {} } });
     expect(answer.status).toBe(201);
     const made = answer.json.data;
     expect(made).toMatchObject({
       status: 'pending',
       user_id: userId,
       mcp_type: type,
-      config: { a: { b: [1] } },
+      config: { arguments: {} },
     });
     expect(made.access_token).toMatch(/^mcp_[\w-]{43}$/);
     expect(made.access_url).toBe(`http://127.0.0.1:${made.assigned_port}/mcp`);

@@ -102,6 +102,37 @@ describe('machines', () => {
   });
 });
 
+describe('types', () => {
+  const document = (name: string, version = '1.0.0') => ({
+    name: 'com.example/a-server',
+    description: 'A server',
+    version,
+    packages: [{ registryType: 'npm', identifier: 'a-package', version, transport: { type: 'stdio' } }],
+    _meta: { 'dev.minimcp/type': { name, script: 'index.js', max_duration_minutes: 30 } },
+  });
+
+  it('are added by admins, switched off, and then hidden from users', async () => {
+    const { token } = await house.user();
+    const added = await house.send('POST', '/api/v1/mcp-types', { body: document('added') });
+    expect([added.status, added.headers.get('location')]).toEqual([201, '/api/v1/mcp-types/added']);
+    expect(added.json.data).toMatchObject({
+      name: 'added',
+      package: 'a-package',
+      origin: 'admin',
+      available: true,
+    });
+    const again = await house.send('POST', '/api/v1/mcp-types', { body: document('added') });
+    expect([again.status, again.json.code]).toEqual([409, 'name_taken']);
+    const seen = async () => (await house.send('GET', '/api/v1/mcp-types/added', { token })).status;
+    expect(await seen()).toBe(200);
+    const off = await house.send('PATCH', '/api/v1/mcp-types/added', { body: { is_active: false } });
+    expect(off.json.data.is_active).toBe(false);
+    expect(await seen()).toBe(404);
+    expect((await house.send('GET', '/api/v1/mcp-types', { token })).text).not.toContain('"added"');
+    expect((await get('/api/v1/mcp-types')).text).toContain('"added"');
+  });
+});
+
 describe('keys', () => {
   it('go in, and only a hint comes out', async () => {
     const type = `type-${await addType(house.database.db)}`;

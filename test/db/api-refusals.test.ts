@@ -4,13 +4,14 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { errorRegistry } from '../../src/base/errors.ts';
-import { type Answer, type ApiHouse, openApi, type Send } from '../support/api.ts';
+import { type Answer, type ApiHouse, missingPackage, openApi, type Send } from '../support/api.ts';
 import { addType } from '../support/rows.ts';
 
 let house: ApiHouse;
 let type: string;
 let needsKey: string;
 let switchedOff: string;
+let unavailable: string;
 let instance: string;
 beforeAll(async () => {
   house = await openApi({ ports: 40, limits: { tokenPerMinute: 100_000, addressPerMinute: 100_000 } });
@@ -20,6 +21,8 @@ beforeAll(async () => {
     `type-${await addType(db)}`,
     `type-${await addType(db)}`,
   ];
+  unavailable = `type-${await addType(db)}`;
+  await db.query('UPDATE mcp_types SET package_name = $2 WHERE name = $1', [unavailable, missingPackage]);
   await db.query(`UPDATE mcp_types SET key_variable = 'A_KEY' WHERE name = $1`, [needsKey]);
   await db.query('UPDATE mcp_types SET is_active = false WHERE name = $1', [switchedOff]);
   const body = { mcp_type: type, name: 'taken', duration_minutes: 5 };
@@ -66,6 +69,37 @@ const cases: readonly Case[] = [
     what: 'a type switched off',
     ...create(() => ({ mcp_type: switchedOff })),
     answer: [422, 'type_disabled', '/mcp_type'],
+  },
+  {
+    what: 'a type whose package is missing',
+    ...create(() => ({ mcp_type: unavailable })),
+    answer: [422, 'type_unavailable', '/mcp_type'],
+  },
+  {
+    what: 'an input the type does not take',
+    ...create(() => ({ mcp_type: type, config: { environment: { A: 'b' } } })),
+    answer: [422, 'invalid_field', '/config/environment/A'],
+  },
+  {
+    what: 'a type that is no server.json',
+    method: 'POST',
+    path: `${v1}/mcp-types`,
+    send: { body: { name: 'x', packages: [{}] } },
+    answer: [422, 'invalid_field'],
+  },
+  {
+    what: 'a change of a type nobody knows',
+    method: 'PATCH',
+    path: `${v1}/mcp-types/nothing`,
+    send: { body: { is_active: true } },
+    answer: [404, 'not_found'],
+  },
+  {
+    what: 'a type that would last no time',
+    method: 'PATCH',
+    path: () => `${v1}/mcp-types/${type}`,
+    send: { body: { max_duration_minutes: 0 } },
+    answer: [422, 'invalid_field', '/max_duration_minutes'],
   },
   {
     what: 'a type without its key',

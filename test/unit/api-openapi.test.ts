@@ -75,14 +75,14 @@ describe.each(operations)('%s', (_, path, operation) => {
 
   it('declares exactly the parameters its path has', () => {
     const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
-    const declared = (operation.parameters ?? []).filter((parameter: Json) => parameter.in === 'path');
+    const declared = parametersOf(operation).filter((parameter: Json) => parameter.in === 'path');
     expect(declared.map((parameter: Json) => parameter.name)).toEqual(inPath);
     for (const parameter of declared) expect(parameter.required).toBe(true);
   });
 
   it('has schemas that are JSON Schema 2020-12', () => {
     const schemas = [
-      ...(operation.parameters ?? []).map((parameter: Json) => parameter.schema),
+      ...parametersOf(operation).map((parameter: Json) => parameter.schema),
       ...contentSchemas(operation.requestBody),
       ...Object.values<Json>(operation.responses).flatMap(contentSchemas),
     ];
@@ -97,6 +97,14 @@ describe.each(operations)('%s', (_, path, operation) => {
     expect(operation.security).toEqual(scopes);
   });
 });
+
+function parametersOf(operation: Json): Json[] {
+  return (operation.parameters ?? []).map((parameter: Json) =>
+    parameter.$ref === undefined
+      ? parameter
+      : document.components.parameters[parameter.$ref.split('/').at(-1)],
+  );
+}
 
 function contentSchemas(part: Json): Json[] {
   return Object.values<Json>(part?.content ?? {}).map((media) => media.schema);
