@@ -6,7 +6,7 @@ import { monotonicMs } from '../../src/base/clock.ts';
 import { shimNodeFlags } from '../../src/runtime/shim-bundle.ts';
 import type { ExitRecord } from '../../src/shim/contract.ts';
 import { openSession, textOf } from '../support/shim-calls.ts';
-import { type RunningShim, type ShimOptions, shimBundle, startShim, until } from '../support/shim-harness.ts';
+import { type RunningShim, type ShimOptions, startShim, until } from '../support/shim-harness.ts';
 
 const fixture = join(import.meta.dirname, '../fixtures/mcp-child.ts');
 const started: RunningShim[] = [];
@@ -226,9 +226,10 @@ describe('a failure of the shim itself', () => {
   });
 
   it('to be told something sensible ends it before it starts anything', async () => {
-    const script = await shimBundle();
+    const shim = await start();
+    const file = join(shim.bundleDir, 'shim.cjs');
     const told = (text: string) =>
-      spawnSync(process.execPath, [...shimNodeFlags, script], {
+      spawnSync(process.execPath, [...shimNodeFlags, file], {
         input: text,
         encoding: 'utf8',
         timeout: 10_000,

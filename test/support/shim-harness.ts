@@ -2,7 +2,7 @@
 // nothing of it behind: every process that carries the instance's id is killed and the directory removed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -77,15 +77,21 @@ export interface RunningShim extends AsyncDisposable {
   dispose(): Promise<void>;
 }
 
-let bundleDirectory: Promise<string> | undefined;
+let script: Promise<string> | undefined;
 
-/** The shim's bundle, made once per process. */
-export async function shimBundle(): Promise<string> {
-  bundleDirectory ??= mkdtemp(join(tmpdir(), 'minimcp-bundle-')).then((directory) => {
-    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-    return directory;
-  });
-  return bundleShim(await bundleDirectory);
+/** The text of the shim's one file, made once per process. */
+export function shimScript(): Promise<string> {
+  script ??= bundleOnce();
+  return script;
+}
+
+async function bundleOnce(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'minimcp-bundle-'));
+  try {
+    return readFileSync(await bundleShim(directory), 'utf8');
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** Resolves with what `look` returns once it is not undefined; rejects after `timeoutMs`. */
@@ -116,16 +122,18 @@ export async function freePort(): Promise<number> {
 
 /** Starts a shim and, unless `ready` is false, waits until its child is ready. */
 export async function startShim(options: ShimOptions): Promise<RunningShim> {
-  const script = await shimBundle();
+  const text = await shimScript();
   const bundleDir = await mkdtemp(join(tmpdir(), 'minimcp-shim-'));
   const home = join(bundleDir, 'home');
   await mkdir(home);
+  const file = join(bundleDir, 'shim.cjs');
+  writeFileSync(file, text);
   const token = `mcp_${randomBytes(32).toString('base64url')}`;
   const port = options.spec?.listen?.port ?? (await freePort());
   const spec = specOf(options, { bundleDir, home, token, port });
 
   const crash = openSync(join(bundleDir, bundleFiles.crash), 'a');
-  const shim = spawn(process.execPath, [...shimNodeFlags, ...(options.nodeFlags ?? []), script], {
+  const shim = spawn(process.execPath, [...shimNodeFlags, ...(options.nodeFlags ?? []), file], {
     detached: true,
     stdio: ['pipe', 'ignore', crash],
     env: { PATH: process.env.PATH ?? '' },
