@@ -2,9 +2,9 @@
 // happens, `close` leaves no process and no file behind; what a crashed daemon cannot end any more is found by the
 // data directory in its command line or as its working directory, a path nobody else has.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { monotonicMs, sleep } from '../base/clock.ts';
 import { Fault } from '../base/errors.ts';
@@ -28,10 +28,9 @@ export interface DemoDaemon {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Starts it and waits for its `ready` line. @throws Fault start_failed with its last words */
+/** Starts it and waits for its `ready` line. @throws Fault internal with its last words */
 export async function startDemoDaemon(env: Env, signal: AbortSignal): Promise<DemoDaemon> {
-  // The path as processes will show it: a linked temporary directory would hide them from the sweep.
-  const dataDir = await mkdtemp(join(await realpath(tmpdir()), 'minimcp-demo-'));
+  const dataDir = await mkdtemp(join(await scratchBase(), 'minimcp-demo-'));
   const lines: string[] = [];
   const child = spawn(
     process.execPath,
@@ -61,7 +60,31 @@ export async function startDemoDaemon(env: Env, signal: AbortSignal): Promise<De
   } catch (error) {
     await close('running');
     if (signal.aborted) throw signal.reason;
-    throw new Fault('start_failed', [`the daemon ${String(error)}`, ...lines].join('\n'));
+    throw new Fault('internal', [`the daemon ${String(error)}`, ...lines].join('\n'));
+  }
+}
+
+/**
+ * A temporary directory that the users root lends its processes can pass through, as root's own often is not. Its path
+ * is the one processes will show: a link in it would hide them from the sweep.
+ */
+async function scratchBase(): Promise<string> {
+  const own = await realpath(tmpdir());
+  if (process.getuid?.() !== 0) return own;
+  for (const base of [own, '/tmp', '/var/tmp']) {
+    if (await isPassable(base)) return base;
+  }
+  return own;
+}
+
+async function isPassable(dir: string): Promise<boolean> {
+  for (let at = dir; ; at = dirname(at)) {
+    const mode = await stat(at).then(
+      (found) => found.mode,
+      () => 0,
+    );
+    if ((mode & 0o001) === 0) return false;
+    if (at === dirname(at)) return true;
   }
 }
 
@@ -82,7 +105,7 @@ function readyUrl(child: ChildProcess, lines: string[]): Promise<string> {
     for (const stream of [child.stdout, child.stderr]) {
       if (stream === null) continue;
       createInterface({ input: stream }).on('line', (line) => {
-        lines.push(oneLine(line));
+        lines.push(plainLine(line));
         if (lines.length > linesMax) lines.shift();
         const url = urlOfReady(line);
         if (url !== undefined) resolve(url);
@@ -92,12 +115,21 @@ function readyUrl(child: ChildProcess, lines: string[]): Promise<string> {
 }
 
 function urlOfReady(line: string): string | undefined {
+  const entry = parseEntry(line);
+  return entry?.msg === 'ready' && typeof entry.url === 'string' ? entry.url : undefined;
+}
+
+/** A line of the daemon's log as people read it; anything else as it is. */
+function plainLine(line: string): string {
+  const entry = parseEntry(line);
+  if (entry === undefined) return oneLine(line);
+  return oneLine(`${String(entry.time).slice(11, 19)} ${entry.level} ${entry.msg} ${entry.reason ?? ''}`);
+}
+
+function parseEntry(line: string): Record<string, unknown> | undefined {
   if (!line.startsWith('{')) return undefined;
   try {
-    const entry: unknown = JSON.parse(line);
-    if (typeof entry !== 'object' || entry === null || !('msg' in entry) || entry.msg !== 'ready')
-      return undefined;
-    return 'url' in entry && typeof entry.url === 'string' ? entry.url : undefined;
+    return JSON.parse(line) as Record<string, unknown>;
   } catch {
     return undefined;
   }

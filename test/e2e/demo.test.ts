@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -15,6 +15,8 @@ let scratch: string;
 
 beforeEach(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'mm-'));
+  // As root the database runs as another user, who must be able to pass.
+  await chmod(scratch, 0o711);
 });
 afterEach(() => rm(scratch, { recursive: true, force: true, maxRetries: 5 }));
 

@@ -14,8 +14,10 @@ export function addDaemon(program: Command, surroundings: Surroundings): void {
   declare(program, surroundings, {
     usage: 'up',
     summary: 'run the daemon in the foreground',
-    handler: async () => {
+    handler: async (context) => {
       const { runDaemon } = await import('../../daemon/main.ts');
+      // From here on the daemon takes signals itself; one that came before must not be lost.
+      if (context.signal.aborted) throw context.signal.reason;
       const code = await runDaemon();
       if (code !== 0) throw new ExitCode(code);
       return undefined;
@@ -49,7 +51,8 @@ async function down(context: Context, withInstances: boolean): Promise<Answer> {
   }
   const ended = withInstances ? await endEverything(context, daemon) : 0;
   if (!withInstances) await stopDaemon(daemon, context.signal);
-  const left = withInstances ? `, after ending ${ended} instances` : '; instances go on';
+  const count = ended === 1 ? '1 instance' : `${ended} instances`;
+  const left = withInstances ? `, after ending ${count}` : '; instances go on';
   return {
     document: { stopped: true, pid: daemon.pid, instances_ended: ended },
     text: `The daemon (pid ${daemon.pid}) is down${left}.`,
