@@ -2,7 +2,7 @@
 // that floods its log is read slowly, never fast enough to take the shim's time or memory from its calls.
 import { monotonicMs } from '../base/clock.ts';
 import type { Child } from './child.ts';
-import type { Bounds } from './contract.ts';
+import type { Bounds, ChildSpec } from './contract.ts';
 import { createFramer } from './framing.ts';
 import { levelOf } from './level.ts';
 import { type LogTextOptions, logText } from './log-text.ts';
@@ -12,6 +12,8 @@ import type { Tail } from './tail.ts';
 
 export interface OutputOptions {
   readonly child: Child;
+  /** A child that does not speak MCP over its standard output writes log there too. */
+  readonly transport: ChildSpec['transport'];
   readonly bridge: Pick<Bridge, 'receive'>;
   readonly spool: Spool;
   readonly tail: Tail;
@@ -38,7 +40,8 @@ export interface Output {
 /** Starts reading. */
 export function readOutput(options: OutputOptions): Output {
   const { stdout, stderr } = options.child;
-  const messagesEnded = stdout ? readMessages(options, stdout) : Promise.resolve();
+  const readStdout = options.transport === 'stdio' ? readMessages : readLog;
+  const messagesEnded = stdout ? readStdout(options, stdout) : Promise.resolve();
   const logEnded = stderr ? readLog(options, stderr) : Promise.resolve();
   return { messagesEnded, ended: Promise.all([messagesEnded, logEnded]).then(() => {}) };
 }

@@ -101,7 +101,8 @@ export function run(spec: LaunchSpec, first: Child): void {
     spec,
     first,
     bridge,
-    readOutput: (child) => readOutput({ child, bridge, spool, tail, text, bounds, say }),
+    readOutput: (child) =>
+      readOutput({ child, transport: spec.child.transport, bridge, spool, tail, text, bounds, say }),
     say,
     onPhase: () => control.stateChanged(),
     onFailed: fail,

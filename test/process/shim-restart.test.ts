@@ -187,12 +187,20 @@ describe('a child that crashes', () => {
 });
 
 describe('a child that speaks HTTP', () => {
-  it('has failed to start when its port stays silent', async () => {
-    const httpPort = await freePort();
+  it('has failed to start when its port stays silent, and may log to its standard output', async () => {
+    const [httpPort, other] = [await freePort(), await freePort()];
     const shim = await start({
-      child: { args: [fixture], transport: 'streamable-http', httpPort, startTimeoutMs: 700 },
+      child: {
+        args: [fixture],
+        transport: 'streamable-http',
+        httpPort,
+        startTimeoutMs: 1_500,
+        env: { PORT: String(other) },
+      },
       ready: false,
     });
     expect((await shim.exit).reason).toBe('start_timeout');
+    const lines = shim.log().filter((line) => line.source === 'process');
+    expect(lines.map((line) => line.msg)).toContain(`listening on ${other}`);
   });
 });
