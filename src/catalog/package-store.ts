@@ -170,7 +170,7 @@ async function fetchWithNpm(options: Options, type: Wanted): Promise<string> {
 
 async function install(options: Options, type: Wanted, work: string): Promise<void> {
   // A package manager faces a network: as root it gets a user of its own.
-  const uid = uidRangeHere()?.base;
+  const uid = uidRangeHere(options.dataDir)?.base;
   if (uid !== undefined) await chown(work, uid, uid);
   await writeFile(join(work, 'package.json'), '{"private":true}', { mode: 0o644 });
   if (uid !== undefined) await chown(join(work, 'package.json'), uid, uid);

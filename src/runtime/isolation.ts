@@ -122,7 +122,7 @@ interface Users {
 
 async function tryUsers(options: ProbeOptions, setpriv: string | null): Promise<Users> {
   if (process.getuid?.() !== 0) return { uids: null, missing: 'the supervisor is not root' };
-  const uids = uidRangeHere(options.uidBase);
+  const uids = uidRangeHere(options.dataDir, options.uidBase);
   if (uids === undefined) {
     return { uids: null, missing: 'this container maps too few user ids: give it 65,536 or more' };
   }
