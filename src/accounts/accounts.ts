@@ -74,6 +74,8 @@ export interface Accounts {
   sweepDisabled(): Promise<number>;
 }
 
+/** Instances ended at a time: each takes a database connection. */
+const atOnceMax = 5;
 const firstAdminEmail = 'admin@localhost';
 const supervisor: Actor = { userId: null, role: 'admin', ip: null, userAgent: null };
 
@@ -82,13 +84,17 @@ export function createAccounts(options: AccountsOptions): Accounts {
   const refuse = createRefusals(db, log);
 
   const endAll = async (actor: Actor, ids: readonly string[]): Promise<number> => {
-    const results = await Promise.allSettled(ids.map((id) => manager.stop(actor, id, 'disabled')));
-    // One that ended by itself meanwhile is no failure; the sweep comes back to the rest.
-    for (const result of results) {
-      if (result.status === 'rejected')
-        log.info({ err: result.reason }, 'an instance of a disabled user was not ended');
+    let ended = 0;
+    for (let from = 0; from < ids.length; from += atOnceMax) {
+      const some = ids.slice(from, from + atOnceMax);
+      const results = await Promise.allSettled(some.map((id) => manager.stop(actor, id, 'disabled')));
+      // One that ended by itself meanwhile is no failure; the sweep comes back to the rest.
+      for (const result of results) {
+        if (result.status === 'fulfilled') ended += 1;
+        else log.info({ err: result.reason }, 'an instance of a disabled user was not ended');
+      }
     }
-    return results.filter((result) => result.status === 'fulfilled').length;
+    return ended;
   };
 
   return {

@@ -96,6 +96,7 @@ export const exportLogs = operation({
   summary: 'Every log line that matches, oldest first, as NDJSON or CSV; streamed, of any size',
   params: idParams,
   query: filterSchema.extend({ format: z.enum(['ndjson', 'csv']).default('ndjson') }),
+  streams: true,
   answers: { 200: { contentType: 'application/x-ndjson', description: 'NDJSON, or text/csv (RFC 4180)' } },
   async handle(call) {
     const { format, ...rest } = call.query;

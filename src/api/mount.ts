@@ -46,27 +46,45 @@ async function handle(mounted: Mounted, request: FastifyRequest, reply: FastifyR
 }
 
 function callOf({ api, isPublic }: Mounted, request: FastifyRequest, reply: FastifyReply) {
-  const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
-  const common = {
+  let signal: AbortSignal | undefined;
+  const call = {
     api,
     params: request.params,
     query: request.query,
     body: request.body,
     request,
     reply,
-    signal: AbortSignal.any([gone.signal, api.closing]),
+    // Made only for those who wait: most answers are done before anybody could go away.
+    get signal() {
+      signal ??= signalOf(reply, api.closing);
+      return signal;
+    },
   };
-  if (isPublic) return common as unknown as Call<never, never, never>;
+  return (isPublic ? call : Object.assign(call, identityOf(request))) as unknown as Call<never, never, never>;
+}
+
+function identityOf(request: FastifyRequest) {
   const caller = callerOf(request);
   const actor = actorOf(request);
   return {
-    ...common,
     caller,
     actor,
     principal: { userId: caller.userId, role: actor.role },
     viewerId: caller.actsAsAdmin ? null : caller.userId,
-  } as unknown as Call<never, never, never>;
+  };
+}
+
+/** Aborts when the connection is closed, before or after the answer, or the API closes. */
+function signalOf(reply: FastifyReply, closing: AbortSignal): AbortSignal {
+  const end = new AbortController();
+  const abort = (): void => {
+    closing.removeEventListener('abort', abort);
+    end.abort();
+  };
+  closing.addEventListener('abort', abort);
+  reply.raw.once('close', abort);
+  if (closing.aborted || reply.raw.destroyed) abort();
+  return end.signal;
 }
 
 async function answerOnce(

@@ -32,19 +32,22 @@ const headerParameters = {
     schema: { type: 'string' },
   },
 };
-export type HeaderParameter = keyof typeof headerParameters;
+
+/** What the framework does not tell the document about an operation. */
+export interface OperationFacts {
+  readonly headers: readonly (keyof typeof headerParameters)[];
+  readonly needsBody: boolean;
+}
 
 /** Finishes the document: headers said once, nothing unused, and answers that may grow by a field. */
-export function finishDocument(
-  document: unknown,
-  headersOf: (operationId: string) => readonly HeaderParameter[],
-): unknown {
+export function finishDocument(document: unknown, factsOf: (operationId: string) => OperationFacts): unknown {
   const finished = structuredClone(document) as {
     paths: Record<string, Record<string, Json>>;
     components: Json;
   };
   for (const operation of Object.values(finished.paths).flatMap((item) => Object.values(item))) {
-    const headers = headersOf(String(operation.operationId));
+    const { headers, needsBody } = factsOf(String(operation.operationId));
+    if (operation.requestBody !== undefined) (operation.requestBody as Json).required = needsBody;
     const refs = headers.map((name) => ({ $ref: `#/components/parameters/${name}` }));
     if (refs.length > 0)
       operation.parameters = [...((operation.parameters as Json[] | undefined) ?? []), ...refs];

@@ -48,7 +48,7 @@ export interface Operation {
   readonly bodyBytesMax?: number | undefined;
   /** Answers by status; the lowest is what it sends unless it says otherwise. */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** A stream of events: no HEAD, no time-out. */
+  /** Its answer may go on for long: no HEAD. */
   readonly streams?: boolean | undefined;
   /** Takes Prefer: wait. */
   readonly waits?: boolean | undefined;

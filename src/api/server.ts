@@ -16,7 +16,7 @@ import { parseBody } from './body.ts';
 import { type ApiOptions, defaultLimits } from './context.ts';
 import { registerMetrics } from './metrics.ts';
 import { bodyBytesMax, mount } from './mount.ts';
-import { finishDocument, type HeaderParameter, registerOpenapi } from './openapi.ts';
+import { finishDocument, type OperationFacts, registerOpenapi } from './openapi.ts';
 import type { ApiContext } from './operation.ts';
 import { answerError, rawProblem, sendFault } from './problems.ts';
 import { routes } from './routes.ts';
@@ -52,7 +52,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     streams,
     closing: closing.signal,
     openapi: () => {
-      document ??= finishDocument(app.swagger(), headersOf);
+      document ??= finishDocument(app.swagger(), factsOf);
       return document;
     },
   };
@@ -75,16 +75,18 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   };
 }
 
-/** The headers an operation takes beside those of HTTP. */
-function headersOf(operationId: string): readonly HeaderParameter[] {
+function factsOf(operationId: string): OperationFacts {
   const route = routes.find(([, , , operation]) => operation.id === operationId);
-  if (route === undefined) return [];
+  if (route === undefined) return { headers: [], needsBody: false };
   const [method, , , operation] = route;
-  return [
-    ...(method === 'POST' ? (['IdempotencyKey'] as const) : []),
-    ...(operation.waits === true ? (['PreferWait'] as const) : []),
-    ...(operation.resumes === true ? (['LastEventId'] as const) : []),
-  ];
+  return {
+    headers: [
+      ...(method === 'POST' ? (['IdempotencyKey'] as const) : []),
+      ...(operation.waits === true ? (['PreferWait'] as const) : []),
+      ...(operation.resumes === true ? (['LastEventId'] as const) : []),
+    ],
+    needsBody: operation.body?.safeParse(undefined).success === false,
+  };
 }
 
 function createApp(options: ApiOptions): FastifyInstance {

@@ -1,14 +1,16 @@
 // docs/errors.md and the registry of errors are the same list: every code with its status, title and remedy, in the
-// registry's order, and no code that is not registered.
+// registry's order. docs/api.md ends in the table of routes.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { routes } from '../../src/api/routes.ts';
 import { errorRegistry } from '../../src/base/errors.ts';
 import { root } from '../support/source.ts';
 
-const file = join(root, 'docs', 'errors.md');
+const errorsFile = join(root, 'docs', 'errors.md');
+const apiFile = join(root, 'docs', 'api.md');
 
-function expected(): string {
+function errorsText(): string {
   const rows = Object.entries(errorRegistry).map(
     ([code, { status, title, remedy }]) => `| \`${code}\` | ${status} | ${title} | ${remedy} |`,
   );
@@ -32,9 +34,27 @@ function expected(): string {
   ].join('\n');
 }
 
-// "UPDATE_DOCS=1 vitest run test/unit/api-errors-doc.test.ts" writes the file anew.
-if (process.env.UPDATE_DOCS === '1') writeFileSync(file, expected());
+/** The prose of docs/api.md as it is, and the routes as the table has them. */
+function apiText(): string {
+  const text = readFileSync(apiFile, 'utf8');
+  const prose = text.split('| method and path |', 1)[0] ?? '';
+  const rows = routes.map(
+    ([method, path, access, operation]) =>
+      `| \`${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}\` | ${access} | ${operation.summary} |`,
+  );
+  return `${prose}${['| method and path | access | |', '|---|---|---|', ...rows, ''].join('\n')}`;
+}
+
+// "UPDATE_DOCS=1 vitest run test/unit/api-docs.test.ts" writes them anew.
+if (process.env.UPDATE_DOCS === '1') {
+  writeFileSync(errorsFile, errorsText());
+  writeFileSync(apiFile, apiText());
+}
 
 it('docs/errors.md lists the registry', () => {
-  expect(readFileSync(file, 'utf8')).toBe(expected());
+  expect(readFileSync(errorsFile, 'utf8')).toBe(errorsText());
+});
+
+it('docs/api.md lists the routes', () => {
+  expect(readFileSync(apiFile, 'utf8')).toBe(apiText());
 });
