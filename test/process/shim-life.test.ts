@@ -34,7 +34,7 @@ describe('the life of a shim', () => {
 
     const startedMs = monotonicMs();
     const record = await shim.stop('user', { drainMs: 10_000, graceMs: 10_000 });
-    expect(monotonicMs() - startedMs).toBeLessThan(1_500);
+    expect(monotonicMs() - startedMs).toBeLessThan(4_000);
     expect(record).toMatchObject({
       instanceId: shim.spec.instanceId,
       generation: 1,
@@ -72,9 +72,12 @@ describe('the life of a shim', () => {
   });
 
   it('ends at its own deadline, and answers 410 until then', async () => {
-    const shim = await start({ spec: { lease: lease(1_500), drainMs: 5_000 } });
+    const shim = await start({ spec: { drainMs: 10_000 } });
     const call = await openSession(shim);
-    const inFlight = call('sleep', { ms: 2_000 });
+    const inFlight = call('sleep', { ms: 1_500 });
+    await until(async () => ((await shim.state()).inFlight === 1 ? true : undefined), 'the call');
+    const control = await shim.control();
+    await control.request({ method: 'deadline', lease: lease(200) });
     await until(async () => ((await shim.state()).phase === 'stopping' ? true : undefined), 'the deadline');
     expect((await fetch(shim.url, { headers: { authorization: `Bearer ${shim.token}` } })).status).toBe(410);
     expect(textOf(await inFlight)).toBe('slept');
@@ -82,10 +85,10 @@ describe('the life of a shim', () => {
   });
 
   it('moves its deadline both ways', async () => {
-    const shim = await start({ spec: { lease: lease(2_000) } });
+    const shim = await start({ spec: { lease: lease(4_000) } });
     const control = await shim.control();
     await control.request({ method: 'deadline', lease: lease(600_000) });
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await new Promise((resolve) => setTimeout(resolve, 4_100));
     expect((await shim.state()).phase).toBe('running');
     await control.request({ method: 'deadline', lease: lease(0) });
     expect((await shim.exit).reason).toBe('expired');
@@ -94,7 +97,7 @@ describe('the life of a shim', () => {
   it('outlives its parent, serves, and still ends at its deadline', async () => {
     const parent = spawn(
       process.execPath,
-      [join(import.meta.dirname, '../fixtures/mcp-shim-parent.ts'), fixture, '4000'],
+      [join(import.meta.dirname, '../fixtures/mcp-shim-parent.ts'), fixture, '6000'],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
@@ -134,7 +137,7 @@ describe('the life of a shim', () => {
     const startedMs = monotonicMs();
     const record = await shim.stop('user', { drainMs: 800, graceMs: 1_000 });
     expect(monotonicMs() - startedMs).toBeGreaterThan(700);
-    expect(monotonicMs() - startedMs).toBeLessThan(3_000);
+    expect(monotonicMs() - startedMs).toBeLessThan(800 + 1_000 + 2_000);
     expect(textOf(await short)).toBe('slept');
     expect((await long.catch((error: unknown) => ({ error }))).error).toBeDefined();
     expect(record.reason).toBe('user');
@@ -210,12 +213,13 @@ describe('the end of the child', () => {
 
 describe('a failure of the shim itself', () => {
   it('ends the child too, and is told without secrets', async () => {
-    const thrower = join(import.meta.dirname, '../fixtures/throw-later.cjs');
+    const thrower = join(import.meta.dirname, '../fixtures/throw-on-signal.cjs');
     const shim = await start({
       args: ['--ignore-end'],
       nodeFlags: ['--require', thrower],
       spec: { secrets: ['s3cr3t-0123456789'] },
     });
+    shim.process.kill('SIGUSR2');
     expect(await shim.exited).toEqual({ code: 1, signal: null });
     const record = await shim.exit;
     expect(record).toMatchObject({ reason: 'crashed', wasReady: true });
