@@ -17,13 +17,17 @@ export async function runDemo(context: Context): Promise<Answer> {
   out.write(`${context.paint('bold', 'MiniMCP')}: an MCP server process of your own, for half a minute.\n`);
   screen.step('Starting the daemon, with a PostgreSQL of its own, in a temporary directory …');
   const daemon = await startDemoDaemon(context.env, context.signal);
+  const over = new AbortController();
+  const signal = AbortSignal.any([context.signal, over.signal]);
   let findings: Omit<Findings, 'seconds'>;
   try {
     screen.say(`ready at ${daemon.url} after ${formatSeconds(monotonicMs() - startedMs)}`);
-    const api = createApi({ dataDir: daemon.dataDir }, context.signal);
-    const stage: Stage = { api, screen, signal: context.signal, paint: context.paint };
+    const api = createApi({ dataDir: daemon.dataDir }, signal);
+    const stage: Stage = { api, screen, signal, paint: context.paint };
     findings = await Promise.race([showLife(stage), failWhenGone(daemon)]);
   } catch (error) {
+    // The story may still be waiting for something that will not come.
+    over.abort();
     if (context.signal.aborted) {
       screen.say('interrupted: ending everything …');
       // A second Ctrl-C would leave the daemon behind.

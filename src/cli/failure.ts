@@ -70,10 +70,11 @@ function say(problem: Problem, retryAfterS: number | undefined, wrongUse = false
     if (!problem.detail.includes(field.message))
       lines.push(`  ${oneLine(field.pointer)}: ${oneLine(field.message)}`);
   }
-  if (!wrongUse) {
+  // What broke on this side of the API has no request to report.
+  const ours = problem.code === 'internal' && problem.request_id === '';
+  if (!wrongUse && !ours) {
     const remedy = remedyOf(problem.code);
-    const request =
-      problem.code === 'internal' && problem.request_id !== '' ? `, request ${problem.request_id}` : '';
+    const request = problem.code === 'internal' ? `, request ${problem.request_id}` : '';
     lines.push(`  ${problem.code}${request}${remedy === undefined ? '' : `: ${remedy}`}`);
   }
   if (retryAfterS !== undefined) lines.push(`  Try again in ${retryAfterS} s.`);

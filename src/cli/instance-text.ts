@@ -3,12 +3,14 @@
 import type { InstanceView, StatsView } from '../api/contract.ts';
 import { relative } from './durations.ts';
 import { formatBytes, oneLine, type Paint, paintStatus, pairs, printable, table } from './output.ts';
+import { shortIds } from './resolve.ts';
 
 /** The table of `ls`. */
 export function instanceTable(instances: readonly InstanceView[], paint: Paint): string {
-  const rows = instances.map((instance) => [
+  const ids = shortIds(instances.map((instance) => instance.id));
+  const rows = instances.map((instance, row) => [
     instance.name,
-    instance.id.slice(0, 8),
+    ids[row] ?? instance.id,
     instance.mcp_type,
     statusText(instance, paint),
     leaseText(instance),

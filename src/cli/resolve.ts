@@ -19,6 +19,16 @@ export async function resolveInstance(api: Api, wish: string): Promise<string> {
   });
 }
 
+/** Ids begin with the time they were made: with fewer characters those of one minute would look alike. */
+const shortIdChars = 13;
+
+/** Prefixes of ids, as short as tells these apart, and never shorter than one that probably tells all apart. */
+export function shortIds(ids: readonly string[]): string[] {
+  let chars = shortIdChars;
+  while (chars < 36 && new Set(ids.map((id) => id.slice(0, chars))).size < new Set(ids).size) chars += 1;
+  return ids.map((id) => id.slice(0, chars));
+}
+
 export interface PickOptions<T> {
   readonly what: string;
   readonly names: (entry: T) => readonly string[];

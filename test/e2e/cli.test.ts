@@ -46,7 +46,7 @@ describe('the life of an instance', () => {
 
     expect((await json(['ls'])).map((instance: InstanceView) => instance.name)).toContain('mine');
     const { stdout: table } = await cli(['ls']);
-    expect(table).toMatch(/^NAME.*\nmine +[0-9a-f]{8} +everything +running +in 4m \d\ds/);
+    expect(table).toMatch(/^NAME.*\nmine +[0-9a-f-]{13} +everything +running +in 4m \d\ds/);
     expect((await cli(['show', made.id.slice(0, 13)])).stdout).toMatch(/status +running\n/);
 
     const extended = await json(['extend', 'mine', '--ttl', '20m']);

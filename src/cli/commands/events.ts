@@ -31,8 +31,8 @@ export function addEvents(program: Command, surroundings: Surroundings): void {
       const rows = data.map((event) => [
         relative(event.created_at, meta.server_time),
         event.event_type,
-        event.mcp_instance_id?.slice(0, 8) ?? '-',
-        event.actor_id?.slice(0, 8) ?? 'daemon',
+        event.mcp_instance_id?.slice(0, 13) ?? '-',
+        event.actor_id?.slice(0, 13) ?? 'daemon',
         oneLine(JSON.stringify(event.event_data)).slice(0, 160),
       ]);
       return {

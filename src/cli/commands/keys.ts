@@ -63,7 +63,7 @@ async function set(context: Context, options: SetOptions, type = ''): Promise<An
   const key = await context.api.one<ApiKeyView>('PUT', keyPath(type), { body });
   return {
     document: key,
-    text: `The API key for ${type} is stored${key.key_hint === null ? '' : ` (${key.key_hint})`}.`,
+    text: `The API key for ${type} is stored${key.key_hint === null ? '' : ` (…${key.key_hint})`}.`,
   };
 }
 
@@ -79,7 +79,7 @@ function keyTable(context: Context, keys: readonly ApiKeyView[]): string {
   const now = new Date(nowMs()).toISOString();
   const rows = keys.map((key) => [
     key.mcp_type,
-    key.key_hint ?? '-',
+    key.key_hint === null ? '-' : `…${key.key_hint}`,
     relative(key.updated_at, now),
     relative(key.expires_at, now),
   ]);

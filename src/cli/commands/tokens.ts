@@ -82,7 +82,7 @@ function tokenTable(context: Context, tokens: readonly ApiTokenView[]): string {
   const now = new Date(nowMs()).toISOString();
   const rows = tokens.map((token) => [
     token.name,
-    token.id.slice(0, 8),
+    token.id.slice(0, 13),
     token.prefix,
     token.scopes.join(','),
     relative(token.last_used_at, now),

@@ -92,7 +92,7 @@ function quota(text: string): number | null {
 function userTable(users: readonly UserView[], paint: Paint): string {
   const rows = users.map((user) => [
     user.email,
-    user.id.slice(0, 8),
+    user.id.slice(0, 13),
     user.name,
     user.role,
     user.max_instances === null ? 'default' : String(user.max_instances),
