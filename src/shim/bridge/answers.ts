@@ -30,22 +30,39 @@ export function isOpen(response: ServerResponse): boolean {
   return !response.destroyed && !response.writableEnded;
 }
 
+/** A message on its way to a client: text, or the pieces of a large one. */
+export type Payload = string | readonly Buffer[];
+
 /** Answers with one JSON document. */
 export function answerJson(
   response: ServerResponse,
   status: number,
-  text: string,
+  payload: Payload,
   headers: readonly string[] = [],
 ): void {
   if (!isOpen(response) || response.headersSent) return;
+  const sizeBytes =
+    typeof payload === 'string'
+      ? Buffer.byteLength(payload)
+      : payload.reduce((sum, part) => sum + part.length, 0);
   response.writeHead(status, [
     'Content-Type',
     'application/json',
     'Content-Length',
-    String(Buffer.byteLength(text)),
+    String(sizeBytes),
     ...headers,
   ]);
-  response.end(text);
+  if (typeof payload === 'string') {
+    response.end(payload);
+    return;
+  }
+  for (const part of payload) response.write(part);
+  response.end();
+}
+
+/** A payload as text. */
+export function payloadText(payload: Payload): string {
+  return typeof payload === 'string' ? payload : Buffer.concat(payload).toString('utf8');
 }
 
 export interface Refusal {

@@ -2,9 +2,10 @@
 // time-out or the child's death. Each ends exactly once and always with an answer, unless its client cancelled it.
 import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
-import { answerJson, codes, errorText, isOpen } from './answers.ts';
-import type { Call, Core, Json, Session, Stream, Taker } from './state.ts';
+import { answerJson, codes, errorText, isOpen, type Payload, payloadText } from './answers.ts';
+import type { Call, Core, Session, Stream, Taker } from './state.ts';
 import { closeOne, createStream, openSse, sendOn } from './streams.ts';
+import { documentOf } from './wire.ts';
 
 export interface NewCall {
   readonly idText: string;
@@ -58,13 +59,13 @@ export function toChild(core: Core, line: string): void {
 }
 
 /** Gives a call's client its answer, already under the client's id, and ends the call. */
-export function finishCall(core: Core, call: Call, text: string): void {
+export function finishCall(core: Core, call: Call, payload: Payload): void {
   if (!removeCall(core, call)) return;
   if (call.stream !== null) {
-    sendOn(core, call.stream, text);
+    sendOn(core, call.stream, payloadText(payload));
     closeOne(call.stream);
   } else if (call.response !== null) {
-    answerJson(call.response, 200, text);
+    answerJson(call.response, 200, payload);
   }
   call.response = null;
 }
@@ -75,8 +76,8 @@ export function failCall(core: Core, call: Call, code: number, message: string):
     finishCall(core, call, errorText(call.idText, code, message));
     return;
   }
-  const text = errorText(call.idText, code, message);
-  if (core.calls.has(call.childId)) call.taker.answer(call, JSON.parse(text) as Json, text);
+  const error = { jsonrpc: '2.0', id: call.childId, error: { code, message } };
+  if (core.calls.has(call.childId)) call.taker.answer(call, documentOf(error));
 }
 
 /** A message that belongs to a call and comes before its answer: from here on the answer is a stream. */

@@ -3,8 +3,8 @@
 // the other. Pure.
 import type { IncomingHttpHeaders } from 'node:http';
 import { codes, type Refusal } from './answers.ts';
-import { isObject, objectIn, stringIn } from './messages.ts';
-import type { Json } from './state.ts';
+import { isObject, type Json, objectIn, stringIn } from './messages.ts';
+import type { Envelope } from './state.ts';
 import { logLevels } from './wants.ts';
 
 export const modernVersion = '2026-07-28';
@@ -25,12 +25,6 @@ export const modernCodes = {
   missingCapability: -32021,
   unsupportedVersion: -32022,
 } as const;
-
-export interface Envelope {
-  readonly capabilities: Json;
-  /** Index into logLevels; null: the request asked for no messages. */
-  readonly logLevel: number | null;
-}
 
 /** Where Mcp-Name finds its value. */
 const nameSources: Readonly<Record<string, string>> = {

@@ -3,136 +3,117 @@
 import { monotonicMs } from '../../base/clock.ts';
 import { finishCall, sayInCall } from './calls.ts';
 import { takeListenAnswer, takeOfSubscription, tellListeners } from './listen.ts';
-import { kindOf } from './messages.ts';
+import { type Json, kindOf } from './messages.ts';
 import { learnParamHeaders } from './param-headers.ts';
 import { ownId, takeServerCancel, takeServerRequest } from './server-requests.ts';
-import type { Call, Core, Json, Session } from './state.ts';
+import type { Call, Core, Session } from './state.ts';
 import { sendOn } from './streams.ts';
 import { settleWants, subscribersOf, wantsLevel } from './wants.ts';
+import { changed, changedParts, type Document, documentOf, readDocument, textOf } from './wire.ts';
 
 /** Bytes of a bad line that are quoted in the log. */
 const quotedMax = 200;
 
+/** Deeper than any message; what a child nests is the client's affair up to here. */
+const lineDepthMax = 1_000;
+
 /** One line of the child's standard output. */
 export function takeLine(core: Core, line: Buffer): void {
-  const text = cleaned(line);
-  if (text === '') return;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    skip(core, text);
-    return;
-  }
+  if (line.length === 0 || (line.length === 1 && line[0] === 0x0d)) return;
+  const document = readDocument(line, lineDepthMax);
+  if (typeof document === 'string') return void skip(core, line);
   // 2025-03-26 lets a server batch.
-  if (Array.isArray(value)) for (const item of value) takeMessage(core, item, JSON.stringify(item));
-  else takeMessage(core, value, text);
+  if (Array.isArray(document.value)) for (const item of document.value) takeMessage(core, documentOf(item));
+  else takeMessage(core, document);
 }
 
-/** A carriage return may stand in JSON as white space, and would end a line of an event stream. */
-function cleaned(line: Buffer): string {
-  const text = line.toString('utf8');
-  return text.includes('\r') ? text.replaceAll('\r', ' ').trim() : text;
-}
-
-function takeMessage(core: Core, value: unknown, text: string): void {
-  switch (kindOf(value)) {
+function takeMessage(core: Core, document: Document): void {
+  switch (kindOf(document.value)) {
     case 'response':
-      takeAnswer(core, value as Json, text);
-      break;
+      return void takeAnswer(core, document);
     case 'notification':
-      takeNotification(core, value as Json, text);
-      break;
+      return void takeNotification(core, document);
     case 'request':
-      takeServerRequest(core, value as Json);
-      break;
+      return void takeServerRequest(core, document);
     default:
-      skip(core, text);
+      skip(core, document.bytes);
   }
 }
 
-function skip(core: Core, text: string): void {
+function skip(core: Core, line: Buffer): void {
   core.say('warn', 'The server wrote a line to standard output that is not JSON-RPC; it was skipped', {
-    line: text.slice(0, quotedMax),
-    sizeBytes: text.length,
+    line: line.toString('utf8', 0, quotedMax),
+    sizeBytes: line.length,
   });
 }
 
-function takeAnswer(core: Core, message: Json, text: string): void {
+function takeAnswer(core: Core, document: Document): void {
+  const message = document.value as Json;
   const call = typeof message.id === 'number' ? core.calls.get(message.id) : undefined;
-  if (call === undefined && core.listeners.size > 0 && takeListenAnswer(core, message)) return;
-  // Late answers, to calls that were cancelled or timed out, are nobody's.
-  if (call === undefined) return;
-  if (call.method === 'tools/list') learnParamHeaders(core, message, text);
-  if (call.taker !== null) {
-    call.taker.answer(call, message, text);
+  if (call === undefined) {
+    // A late answer, to a call that was cancelled or timed out, is nobody's.
+    if (core.listeners.size > 0) takeListenAnswer(core, message);
     return;
   }
+  if (call.method === 'tools/list') learnParamHeaders(core, document);
+  if (call.taker !== null) return void call.taker.answer(call, document);
   if (call.subject !== null) settleWants(core, call, message.error !== undefined);
-  finishCall(core, call, withId(message, text, call.idText));
+  const changes = { id: call.idText };
+  const parts = document.scan === null ? null : changedParts(document, changes);
+  finishCall(core, call, parts ?? changed(document, changes));
 }
 
-/** The same message under another id. The id mostly stands at the end or at the start; then nothing is parsed twice. */
-function withId(message: Json, text: string, idText: string): string {
-  const id = String(message.id);
-  const tail = `,"id":${id}}`;
-  if (text.endsWith(tail)) return `${text.slice(0, -id.length - 1)}${idText}}`;
-  const head = `{"jsonrpc":"2.0","id":${id},`;
-  if (text.startsWith(head)) return `{"jsonrpc":"2.0","id":${idText},${text.slice(head.length)}`;
-  return JSON.stringify({ ...message, id: JSON.parse(idText) });
-}
-
-function takeNotification(core: Core, message: Json, text: string): void {
+function takeNotification(core: Core, document: Document): void {
+  const message = document.value as Json;
   const params = message.params as Json | undefined;
   if (core.era === 'modern' && takeOfSubscription(core, message)) return;
   switch (message.method) {
     case 'notifications/progress':
-      takeProgress(core, message, params);
-      return;
+      return void takeProgress(core, document, params);
     case 'notifications/cancelled':
-      takeServerCancel(core, message);
-      return;
+      return void takeServerCancel(core, document);
     case 'notifications/resources/updated':
-      for (const session of subscribersOf(core, String(params?.uri))) sendOn(core, session.own, text);
-      tellListeners(core, message);
-      return;
+      tellSessions(core, document, subscribersOf(core, String(params?.uri)));
+      return void tellListeners(core, message);
     case 'notifications/tools/list_changed':
     case 'notifications/prompts/list_changed':
     case 'notifications/resources/list_changed':
-      for (const session of core.sessions.values()) sendOn(core, session.own, text);
-      tellListeners(core, message);
-      return;
+      tellSessions(core, document, core.sessions.values());
+      return void tellListeners(core, message);
     case 'notifications/message':
-      tellEveryone(core, message, text, (session) => wantsLevel(core, session, params?.level));
-      return;
+      return void tellEveryone(core, document, (session) => wantsLevel(core, session, params?.level));
     default:
-      tellEveryone(core, message, text, () => true);
+      tellEveryone(core, document, () => true);
   }
 }
 
-function takeProgress(core: Core, message: Json, params: Json | undefined): void {
+function tellSessions(core: Core, document: Document, sessions: Iterable<Session>): void {
+  let text: string | null = null;
+  for (const session of sessions) {
+    text ??= textOf(document);
+    sendOn(core, session.own, text);
+  }
+}
+
+function takeProgress(core: Core, document: Document, params: Json | undefined): void {
   const token = params?.progressToken;
   const call = typeof token === 'number' ? core.calls.get(token) : undefined;
   if (call === undefined) return;
   call.touchedMs = monotonicMs();
-  if (call.taker !== null) call.taker.notify(call, message);
+  if (call.taker !== null) call.taker.notify(call, document);
   else if (call.progressToken !== null)
-    sayInCall(
-      core,
-      call,
-      JSON.stringify({ ...message, params: { ...params, progressToken: JSON.parse(call.progressToken) } }),
-    );
+    sayInCall(core, call, changed(document, { progressToken: call.progressToken }));
 }
 
 /** What names no request belongs to the one in flight, if there is one; else it is every session's. */
-function tellEveryone(core: Core, message: Json, text: string, wants: (session: Session) => boolean): void {
+function tellEveryone(core: Core, document: Document, wants: (session: Session) => boolean): void {
   const only = onlyCall(core);
-  if (only !== null) {
-    if (only.taker !== null) only.taker.notify(only, message);
-    else if (only.session !== null && wants(only.session)) sayInCall(core, only, text);
-    return;
+  if (only === null) {
+    const sessions = [...core.sessions.values()].filter(wants);
+    return void tellSessions(core, document, sessions);
   }
-  for (const session of core.sessions.values()) if (wants(session)) sendOn(core, session.own, text);
+  if (only.taker !== null) only.taker.notify(only, document);
+  else if (only.session !== null && wants(only.session)) sayInCall(core, only, textOf(document));
 }
 
 function onlyCall(core: Core): Call | null {

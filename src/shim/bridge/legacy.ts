@@ -1,16 +1,23 @@
-// Legacy clients (2024-11-05 to 2025-11-25): sessions, and many of them on the one child. Ids and progress tokens are
-// mapped; what concerns one session never reaches another.
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { monotonicMs } from '../../base/clock.ts';
-import { accept, answerJson, codes, errorText, refuse, resultText } from './answers.ts';
+// Legacy clients (2024-11-05 to 2025-11-25): many sessions on the one child. Ids and progress tokens are mapped; what
+// concerns one session never reaches another. What the child must not be asked twice is answered from our books.
+import type { ServerResponse } from 'node:http';
+import { accept, answerJson, codes, errorText, resultText } from './answers.ts';
 import { addCall, cancelCall, toChild } from './calls.ts';
-import { parseEventId } from './event-store.ts';
-import { kindOf, objectIn, stringIn } from './messages.ts';
+import { type Json, kindOf, objectIn, stringIn } from './messages.ts';
 import { failServerCalls, takeClientAnswer, takeClientProgress } from './server-requests.ts';
 import { createSession, removeSession } from './sessions.ts';
-import type { Core, Json, Session, Stream } from './state.ts';
-import { closeOne, createStream, listen, openSse, resume, sendOn } from './streams.ts';
-import { forgetWants, isSubscribedElsewhere, logLevels, lowestLevel } from './wants.ts';
+import type { Core, Session, Stream } from './state.ts';
+import { closeOne, createStream, openSse, sendOn } from './streams.ts';
+import {
+  forgetWants,
+  isSubscribedElsewhere,
+  logLevels,
+  lowestLevel,
+  subscriptionsMax,
+  tokenTextOf,
+  uriLengthMax,
+} from './wants.ts';
+import { changed, type Document, documentOf, textOf } from './wire.ts';
 
 export const legacyVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
 
@@ -20,64 +27,33 @@ export interface ReplyTo {
   readonly stream: Stream | null;
 }
 
-/** Finds the session a request names; answers the request and gives null when there is none. */
-export function sessionOf(
-  core: Core,
-  request: IncomingMessage,
-  response: ServerResponse,
-  idText = 'null',
-): Session | null {
-  const version = request.headers['mcp-protocol-version'];
-  if (version !== undefined && !legacyVersions.includes(String(version))) {
-    refuse(response, {
-      status: 400,
-      code: codes.refused,
-      idText,
-      message: `Unsupported MCP-Protocol-Version; sessions are served in ${legacyVersions.join(', ')}`,
-    });
-    return null;
-  }
-  const id = request.headers['mcp-session-id'];
-  if (id === undefined) {
-    refuse(response, {
-      status: 400,
-      code: codes.refused,
-      idText,
-      message: 'Mcp-Session-Id is missing; call initialize first',
-    });
-    return null;
-  }
-  const session = core.sessions.get(String(id));
-  if (session === undefined || session.sse) {
-    refuse(response, {
-      status: 404,
-      code: -32001,
-      idText,
-      message: 'There is no such session; call initialize again',
-    });
-    return null;
-  }
-  session.usedMs = monotonicMs();
-  return session;
-}
-
-/** Answers a client's initialize from the child's, and makes its session. */
+/** Answers a client's initialize from the child's, and makes its session. Null: there are too many. */
 export function initialize(
   core: Core,
   message: Json,
   idText: string,
   sse: boolean,
 ): { session: Session; text: string } | null {
-  const server = core.server;
-  if (server === null) return null;
   const asked = stringIn(message.params, 'protocolVersion') ?? '';
   const version = legacyVersions.includes(asked) ? asked : (legacyVersions[0] as string);
-  const capabilities = objectIn(message.params, 'capabilities') ?? {};
+  const capabilities = knownCapabilities(objectIn(message.params, 'capabilities'));
   const session = createSession(core, { version, capabilities, sse }, (old) =>
     endSession(core, old, 'It gave way to a newer one'),
   );
   if (session === null) return null;
-  return { session, text: resultText(idText, { ...server, protocolVersion: version }) };
+  return { session, text: resultText(idText, { ...core.server, protocolVersion: version }) };
+}
+
+/** The part of a client's capabilities that decides what it is asked; the rest would only be kept. */
+function knownCapabilities(given: Json | undefined): Json {
+  const known: Json = {};
+  for (const name of ['roots', 'sampling', 'elicitation']) {
+    const object = objectIn(given, name);
+    if (object === undefined) continue;
+    const parts = ['tools', 'context', 'form', 'url'].filter((part) => objectIn(object, part) !== undefined);
+    known[name] = Object.fromEntries(parts.map((part) => [part, {}]));
+  }
+  return known;
 }
 
 /** Ends a session: its streams, its open calls, what it wanted to hear. The child lives on. */
@@ -89,8 +65,9 @@ export function endSession(core: Core, session: Session, reason: string): void {
 }
 
 /** A message a session posted that needs no answer of its own: a notification or an answer. */
-export function takeQuietMessage(core: Core, session: Session, message: Json, text: string): void {
-  if (kindOf(message) === 'response') return void takeClientAnswer(core, session, message);
+export function takeQuietMessage(core: Core, session: Session, document: Document): void {
+  const message = document.value as Json;
+  if (kindOf(message) === 'response') return void takeClientAnswer(core, session, document);
   const params = message.params as Json | undefined;
   switch (message.method) {
     case 'notifications/initialized':
@@ -102,121 +79,75 @@ export function takeQuietMessage(core: Core, session: Session, message: Json, te
       return;
     }
     case 'notifications/progress':
-      return void takeClientProgress(core, session, message);
+      return void takeClientProgress(core, session, document);
     default:
-      toChild(core, oneLine(text));
+      toChild(core, textOf(document));
   }
 }
 
 /** A request of a session: answered by the shim where the child must not be asked again, else sent on. */
-export function takeRequest(core: Core, session: Session, message: Json, reply: ReplyTo): void {
+export function takeRequest(core: Core, session: Session, document: Document, reply: ReplyTo): void {
+  const message = document.value as Json;
   const idText = JSON.stringify(message.id);
-  const method = message.method as string;
-  const params = message.params as Json | undefined;
-  let subject: string | null = null;
-  switch (method) {
+  const done = (): void => answer(core, reply, resultText(idText, {}));
+  const wrong = (code: number, text: string): void => answer(core, reply, errorText(idText, code, text));
+  switch (message.method) {
     case 'ping':
-      return void answer(core, reply, resultText(idText, {}));
+      return void done();
     case 'initialize':
-      return void answer(
-        core,
-        reply,
-        errorText(idText, codes.invalidRequest, 'This session is initialized already'),
-      );
+      return void wrong(codes.invalidRequest, 'This session is initialized already');
     case 'resources/subscribe':
     case 'resources/unsubscribe': {
-      subject = stringIn(params, 'uri') ?? null;
-      if (subject === null) break;
-      if (method === 'resources/subscribe') session.subscriptions.add(subject);
-      else session.subscriptions.delete(subject);
-      if (isSubscribedElsewhere(core, session, subject))
-        return void answer(core, reply, resultText(idText, {}));
-      break;
+      const uri = stringIn(message.params, 'uri');
+      if (uri === undefined) break;
+      if (uri.length > uriLengthMax) return void wrong(codes.invalidParams, 'The URI is too long');
+      if (message.method === 'resources/unsubscribe') session.subscriptions.delete(uri);
+      else if (session.subscriptions.size >= subscriptionsMax)
+        return void wrong(codes.refused, 'Too many subscriptions in this session');
+      else session.subscriptions.add(uri);
+      return void (isSubscribedElsewhere(core, session, uri)
+        ? done()
+        : send(core, session, document, reply, uri));
     }
     case 'logging/setLevel': {
-      const level = logLevels.indexOf(stringIn(params, 'level') ?? '');
+      const level = logLevels.indexOf(stringIn(message.params, 'level') ?? '');
       if (level === -1) break;
       session.logLevel = level;
-      subject = String(level);
       const lowest = lowestLevel(core) ?? level;
-      if (lowest === core.childLevel) return void answer(core, reply, resultText(idText, {}));
+      if (lowest === core.childLevel) return void done();
       core.childLevel = lowest;
-      return void send(
-        core,
-        session,
-        { ...message, params: { ...params, level: logLevels[lowest] } },
-        idText,
-        subject,
-        reply,
-      );
+      const params = { ...(message.params as Json), level: logLevels[lowest] };
+      return void send(core, session, documentOf({ ...message, params }), reply, String(level));
     }
   }
-  send(core, session, message, idText, subject, reply);
+  send(core, session, document, reply, null);
 }
 
 function send(
   core: Core,
   session: Session,
-  message: Json,
-  idText: string,
-  subject: string | null,
+  document: Document,
   reply: ReplyTo,
+  subject: string | null,
 ): void {
-  const params = message.params as Json | undefined;
-  const meta = objectIn(params, '_meta');
-  const token = meta?.progressToken;
-  const progressToken = typeof token === 'string' || typeof token === 'number' ? JSON.stringify(token) : null;
-  const call = addCall(core, {
-    idText,
-    method: message.method as string,
-    session,
-    ...reply,
-    progressToken,
-    subject,
-  });
-  const sent =
-    progressToken === null
-      ? { ...message, id: call.childId }
-      : {
-          ...message,
-          id: call.childId,
-          params: { ...params, _meta: { ...meta, progressToken: call.childId } },
-        };
-  toChild(core, JSON.stringify(sent));
+  const message = document.value as Json;
+  const meta = objectIn(message.params, '_meta');
+  const progressToken = meta === undefined ? null : tokenTextOf(meta.progressToken);
+  const idText = JSON.stringify(message.id);
+  const method = message.method as string;
+  const call = addCall(core, { idText, method, session, ...reply, progressToken, subject });
+  const id = String(call.childId);
+  if (progressToken === null) toChild(core, changed(document, { id }));
+  else
+    toChild(core, changed(document, { id, meta: JSON.stringify({ ...meta, progressToken: call.childId }) }));
 }
 
 /** Gives an answer the shim has itself. */
-export function answer(core: Core, reply: ReplyTo, text: string): void {
+function answer(core: Core, reply: ReplyTo, text: string): void {
   if (reply.stream !== null) {
     sendOn(core, reply.stream, text);
     closeOne(reply.stream);
   } else if (reply.response !== null) answerJson(reply.response, 200, text);
-}
-
-/** GET: the session's own stream, or a broken one taken up again. */
-export function takeGet(core: Core, request: IncomingMessage, response: ServerResponse): void {
-  const session = sessionOf(core, request, response);
-  if (session === null) return;
-  const last = request.headers['last-event-id'];
-  if (last === undefined || last === '') return void listen(core, session, response, null);
-  const event = parseEventId(String(last));
-  if (event === null)
-    return void refuse(response, {
-      status: 400,
-      code: codes.refused,
-      message: 'Last-Event-ID is none of ours',
-    });
-  if (event.stream === 0) return void listen(core, session, response, event.seq);
-  resume(core, session, event.stream, event.seq, response);
-}
-
-/** DELETE: the session ends. */
-export function takeDelete(core: Core, request: IncomingMessage, response: ServerResponse): void {
-  const session = sessionOf(core, request, response);
-  if (session === null) return;
-  endSession(core, session, 'The session was ended');
-  response.writeHead(200, ['Content-Length', '0']);
-  response.end();
 }
 
 /** A batch: only clients of 2025-03-26 may send one. Its answers come one by one on a stream. */
@@ -227,16 +158,10 @@ export function takeBatch(
   response: ServerResponse,
 ): void {
   const requests = items.filter((item) => kindOf(item) === 'request');
-  for (const item of items)
-    if (kindOf(item) !== 'request') takeQuietMessage(core, session, item, JSON.stringify(item));
+  for (const item of items) if (kindOf(item) !== 'request') takeQuietMessage(core, session, documentOf(item));
   if (requests.length === 0) return void accept(response);
   const stream = createStream(session, response);
   stream.openCalls = requests.length;
   openSse(response);
-  for (const item of requests) takeRequest(core, session, item, { response: null, stream });
-}
-
-/** The child reads lines: white space between tokens must not hold one. */
-export function oneLine(text: string): string {
-  return /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, ' ') : text;
+  for (const item of requests) takeRequest(core, session, documentOf(item), { response: null, stream });
 }

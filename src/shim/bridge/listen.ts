@@ -4,11 +4,12 @@ import type { ServerResponse } from 'node:http';
 import { answerJson, codes, errorText, isOpen } from './answers.ts';
 import { toChild } from './calls.ts';
 import { metaKeys } from './envelope.ts';
-import { isObject, objectIn } from './messages.ts';
-import type { Core, Json, Listener } from './state.ts';
+import { isObject, type Json, objectIn } from './messages.ts';
+import type { Core, Listener } from './state.ts';
 import { eventText, openSse, writeSse } from './streams.ts';
 import { serverMeta } from './translate.ts';
 import { isSubscribedElsewhere, subscriptionsMax, tellChild, uriLengthMax } from './wants.ts';
+import { changed, type Document } from './wire.ts';
 
 const changes: Readonly<Record<string, readonly [filter: string, capability: string]>> = {
   'notifications/tools/list_changed': ['toolsListChanged', 'tools'],
@@ -17,7 +18,8 @@ const changes: Readonly<Record<string, readonly [filter: string, capability: str
 };
 
 /** Opens a stream. */
-export function takeListen(core: Core, response: ServerResponse, message: Json, idText: string): void {
+export function takeListen(core: Core, response: ServerResponse, document: Document, idText: string): void {
+  const message = document.value as Json;
   const refuse = (code: number, reason: string): void =>
     answerJson(response, 200, errorText(idText, code, reason));
   const wanted = objectIn(message.params, 'notifications');
@@ -39,7 +41,7 @@ export function takeListen(core: Core, response: ServerResponse, message: Json, 
   openSse(response);
   response.once('close', () => forgetListener(core, listener));
   if (core.era === 'modern') {
-    toChild(core, JSON.stringify({ ...message, id: listener.childId }));
+    toChild(core, changed(document, { id: String(listener.childId) }));
     return;
   }
   const honored = honor(core, listener, wanted, uris as string[]);

@@ -1,6 +1,7 @@
 // Tells JSON-RPC messages apart. It believes nothing: what is not exactly a request, a notification or a response is
 // `junk`, with the reason.
-import type { Json } from './state.ts';
+
+export type Json = Record<string, unknown>;
 
 export type Kind = 'request' | 'notification' | 'response' | 'junk';
 

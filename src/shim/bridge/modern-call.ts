@@ -3,25 +3,29 @@
 // closing the connection, which cancels it.
 import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
-import { answerJson, codes, errorText, isOpen } from './answers.ts';
+import { answerJson, codes, errorText, isOpen, payloadText } from './answers.ts';
 import { removeCall, tellCancelled } from './calls.ts';
-import { type Envelope, modernCodes } from './envelope.ts';
-import { stringIn } from './messages.ts';
+import { modernCodes } from './envelope.ts';
+import { isObject, type Json, stringIn } from './messages.ts';
 import { canAnswer, failServerCall, failServerCalls } from './server-requests.ts';
-import type { Call, Core, Json, ServerCall, Taker } from './state.ts';
+import type {
+  Call,
+  Caller,
+  Core,
+  Envelope,
+  ModernAnswer,
+  ParkedCall,
+  Question,
+  ServerCall,
+  Taker,
+} from './state.ts';
 import { eventText, openSse, writeSse } from './streams.ts';
-import { type ModernAnswer, modernAnswer, statusOf } from './translate.ts';
+import { modernAnswer, statusOf } from './translate.ts';
 import { logLevels } from './wants.ts';
+import { changed, changedParts, type Document, textOf, wholeOf } from './wire.ts';
 
 /** Requests whose result may be a question. */
 const askable = new Set(['tools/call', 'prompts/get', 'resources/read']);
-
-/** A question of the child, and the name the client knows it by. */
-export interface Question {
-  readonly key: string;
-  readonly asked: ServerCall;
-  readonly request: Json;
-}
 
 export interface ModernCallOptions {
   readonly core: Core;
@@ -32,7 +36,7 @@ export interface ModernCallOptions {
   readonly onQuestions: (call: ModernCall) => void;
 }
 
-export class ModernCall implements Taker {
+export class ModernCall implements Taker, ParkedCall {
   readonly core: Core;
   readonly method: string;
   readonly about: string;
@@ -60,7 +64,7 @@ export class ModernCall implements Taker {
   }
 
   /** Binds the call to the connection of the request, or of its retry. */
-  attach(response: ServerResponse, idText: string, progressToken: string | null, envelope: Envelope): void {
+  attach({ response, idText, progressToken, envelope }: Caller): void {
     this.response = response;
     this.idText = idText;
     this.progressToken = progressToken;
@@ -75,15 +79,16 @@ export class ModernCall implements Taker {
     return this.parkedMs !== null;
   }
 
-  answer(call: Call, message: Json, text: string): void {
+  answer(call: Call, document: Document): void {
     removeCall(this.core, call);
     failServerCalls(this.core, (asked) => asked.call === call, 'The request has ended');
-    const answer = this.inModernWords(message, text);
+    const answer = this.inModernWords(document);
     if (this.response === null) this.done = answer;
     else this.reply(answer);
   }
 
-  private inModernWords(message: Json, text: string): ModernAnswer {
+  private inModernWords(document: Document): ModernAnswer {
+    const message = document.value as Json;
     const result = message.result as Json | undefined;
     // The server wanted what this client cannot do, and did not manage without.
     if (this.missing !== null && (result === undefined || result === null || result.isError === true)) {
@@ -94,11 +99,13 @@ export class ModernCall implements Taker {
         'A client capability is missing',
         data,
       );
-      return { status: 400, text: error };
+      return { status: 400, payload: error };
     }
-    if (this.core.era === 'legacy') return modernAnswer(this.core, this.method, message, text, this.idText);
+    if (this.core.era === 'legacy') return modernAnswer(this.core, this.method, document, this.idText);
     const { code } = (message.error ?? {}) as Json;
-    return { status: statusOf(code), text: JSON.stringify({ ...message, id: JSON.parse(this.idText) }) };
+    const changes = { id: this.idText };
+    const parts = document.scan === null ? null : changedParts(document, changes);
+    return { status: statusOf(code), payload: parts ?? changed(document, changes) };
   }
 
   /** Ends the HTTP answer. */
@@ -106,18 +113,20 @@ export class ModernCall implements Taker {
     const { response } = this;
     this.response = null;
     if (response === null || !isOpen(response)) return;
-    if (!response.headersSent) answerJson(response, answer.status, answer.text);
-    else if (writeSse(this.core, response, eventText(answer.text))) response.end();
+    if (!response.headersSent) answerJson(response, answer.status, answer.payload);
+    else if (writeSse(this.core, response, eventText(payloadText(answer.payload)))) response.end();
   }
 
-  notify(call: Call, message: Json): void {
+  notify(call: Call, document: Document): void {
+    const message = document.value as Json;
     const params = message.params as Json | undefined;
     if (message.method === 'notifications/progress') {
       if (this.progressToken === null) return;
-      this.say({ ...message, params: { ...params, progressToken: JSON.parse(this.progressToken) } });
+      this.say(changed(document, { progressToken: this.progressToken }));
     } else if (message.method === 'notifications/message') {
       const { logLevel } = this.envelope;
-      if (logLevel !== null && logLevels.indexOf(String(params?.level)) >= logLevel) this.say(message);
+      if (logLevel !== null && logLevels.indexOf(String(params?.level)) >= logLevel)
+        this.say(textOf(document));
     } else if (message.method === 'notifications/cancelled') {
       const wanted = JSON.stringify(params?.requestId);
       const at = this.questions.findIndex((question) => question.asked.childIdText === wanted);
@@ -126,13 +135,15 @@ export class ModernCall implements Taker {
     call.touchedMs = monotonicMs();
   }
 
-  private say(message: Json): void {
+  private say(text: string): void {
     if (this.response === null) return;
     openSse(this.response);
-    writeSse(this.core, this.response, eventText(JSON.stringify(message)));
+    writeSse(this.core, this.response, eventText(text));
   }
 
-  ask(_call: Call, asked: ServerCall, message: Json): boolean {
+  ask(_call: Call, asked: ServerCall, document: Document): boolean {
+    const message = wholeOf(document);
+    if (!isObject(message)) return false;
     if (!canAnswer(this.envelope.capabilities, message)) {
       this.missing = { ...this.missing, ...capabilityFor(message) };
       return false;

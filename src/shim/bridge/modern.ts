@@ -5,7 +5,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, answerJson, codes, refuse } from './answers.ts';
 import { addCall, toChild } from './calls.ts';
 import {
-  type Envelope,
   isRefusal,
   metaKeys,
   modernCodes,
@@ -16,12 +15,13 @@ import {
 import { park, takeRetry } from './input-required.ts';
 import { legacyVersions } from './legacy.ts';
 import { takeListen } from './listen.ts';
-import { isObject, objectIn, stringIn } from './messages.ts';
+import { isObject, type Json, objectIn, stringIn } from './messages.ts';
 import { ModernCall } from './modern-call.ts';
 import { paramMismatch } from './param-headers.ts';
-import type { Core, Json } from './state.ts';
+import type { Core, Envelope } from './state.ts';
 import { resultFields } from './translate.ts';
 import { logLevels, lowestLevel, tellChild, tokenTextOf } from './wants.ts';
+import { changed, type Document, textOf } from './wire.ts';
 
 /** Methods of the legacy era that the revision has removed; a legacy child would still serve them. */
 const removed = new Set([
@@ -42,13 +42,14 @@ export function takeModernRequest(
   core: Core,
   request: IncomingMessage,
   response: ServerResponse,
-  message: Json,
+  document: Document,
 ): void {
+  const message = document.value as Json;
   const idText = JSON.stringify(message.id);
   const envelope = readEnvelope(message, request.headers, supportedVersions(core));
   if (isRefusal(envelope)) return void refuse(response, { ...envelope, idText });
   const method = message.method as string;
-  if (method === 'subscriptions/listen') return void takeListen(core, response, message, idText);
+  if (method === 'subscriptions/listen') return void takeListen(core, response, document, idText);
   if (core.era === 'legacy') {
     if (removed.has(method) || method.startsWith('tasks/'))
       return void refuse(response, {
@@ -70,28 +71,47 @@ export function takeModernRequest(
   const progressToken = tokenTextOf(objectIn(message.params, '_meta')?.progressToken);
   const about = stringIn(message.params, 'name') ?? stringIn(message.params, 'uri') ?? '';
   if (core.era === 'legacy' && isObject(message.params) && message.params.requestState !== undefined) {
-    const refused = takeRetry(core, { message, response, idText, progressToken, envelope, about });
+    const refused = takeRetry(core, { document, response, idText, progressToken, envelope, about });
     if (refused !== null) answerJson(response, 200, refused);
     return;
   }
   const taker = new ModernCall({ core, method, about, onQuestions: (asking) => park(core, asking) });
-  taker.attach(response, idText, progressToken, envelope);
+  taker.attach({ response, idText, progressToken, envelope });
   const call = addCall(core, { idText, method, session: null, response: null, taker });
   taker.call = call;
   if (core.era === 'legacy') askForMessages(core, envelope);
-  const token = progressToken === null ? null : call.childId;
-  const params =
-    core.era === 'legacy' ? withoutEnvelope(message.params, token) : withToken(message.params, token);
-  toChild(core, JSON.stringify({ ...message, id: call.childId, params }));
+  toChild(core, forChild(core, document, call.childId, progressToken !== null));
+}
+
+/** The request as the child gets it: under our id and token, and without the envelope where it knows none. */
+function forChild(core: Core, document: Document, childId: number, hasToken: boolean): string {
+  const message = document.value as Json;
+  const params = message.params as Json;
+  const meta = { ...objectIn(params, '_meta') };
+  if (hasToken) meta.progressToken = childId;
+  if (core.era === 'modern')
+    return changed(
+      document,
+      hasToken ? { id: String(childId), meta: JSON.stringify(meta) } : { id: String(childId) },
+    );
+  if (document.scan === null && params.inputResponses !== undefined)
+    return JSON.stringify({
+      ...message,
+      id: childId,
+      params: withoutEnvelope(params, hasToken ? childId : null),
+    });
+  for (const key of Object.values(metaKeys)) delete meta[key];
+  return changed(document, { id: String(childId), meta: JSON.stringify(meta) });
 }
 
 /** A notification of a modern client. The revision defines none over HTTP; those of extensions are passed on. */
-export function takeModernNotification(core: Core, response: ServerResponse, message: Json): void {
+export function takeModernNotification(core: Core, response: ServerResponse, document: Document): void {
   accept(response);
+  const message = document.value as Json;
   const method = String(message.method);
   if (method === 'notifications/cancelled' || method === 'notifications/roots/list_changed') return;
   if (method === 'notifications/initialized' || method === 'notifications/progress') return;
-  if (core.era === 'modern') toChild(core, JSON.stringify(message));
+  if (core.era === 'modern' || document.scan !== null) toChild(core, textOf(document));
   else toChild(core, JSON.stringify({ ...message, params: withoutEnvelope(message.params, null) }));
 }
 
@@ -112,11 +132,6 @@ function askForMessages(core: Core, { logLevel }: Envelope): void {
   if (core.childLevel !== null && core.childLevel <= wanted) return;
   core.childLevel = wanted;
   tellChild(core, 'logging/setLevel', { level: logLevels[wanted] });
-}
-
-function withToken(params: unknown, progressToken: number | null): unknown {
-  if (progressToken === null || !isObject(params)) return params;
-  return { ...params, _meta: { ...objectIn(params, '_meta'), progressToken } };
 }
 
 /** The envelope of the shim's own requests to a modern child. */

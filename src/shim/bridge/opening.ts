@@ -2,10 +2,10 @@
 // client, and a tools/list as the proof that it serves. Fails with what the child said, or with the signal's reason.
 import { addCall, removeCall, toChild } from './calls.ts';
 import { metaKeys, modernVersion } from './envelope.ts';
-import { isObject, objectIn, stringIn } from './messages.ts';
+import { isObject, type Json, objectIn, stringIn } from './messages.ts';
 import { ownEnvelope } from './modern.ts';
 import { ownId } from './server-requests.ts';
-import type { Core, InitializeResult, Json } from './state.ts';
+import type { Core, InitializeResult } from './state.ts';
 
 /** What the child is told its client can do. Whether one can is found out when the child asks. */
 const capabilities = {
@@ -64,7 +64,8 @@ export function ask(core: Core, method: string, params: Json, signal: AbortSigna
       session: null,
       response: null,
       taker: {
-        answer(answered, message) {
+        answer(answered, { value }) {
+          const message = value as Json;
           signal.removeEventListener('abort', onAbort);
           removeCall(core, answered);
           if (isObject(message.result)) resolve(message.result);

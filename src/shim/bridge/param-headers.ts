@@ -3,15 +3,9 @@
 // learnt from the tools/list answers that pass by.
 import type { IncomingHttpHeaders } from 'node:http';
 import { decodeHeader } from './envelope.ts';
-import { isObject, objectIn } from './messages.ts';
-import type { Core, Json } from './state.ts';
-
-export interface ParamHeader {
-  /** Lower case, with its prefix. */
-  readonly header: string;
-  /** Property names from the arguments down. */
-  readonly path: readonly string[];
-}
+import { isObject, type Json, objectIn } from './messages.ts';
+import type { Core, ParamHeader } from './state.ts';
+import { type Document, wholeOf } from './wire.ts';
 
 /** Tools whose declarations are kept, declarations of one tool, and how deep they are looked for. */
 const toolsMax = 1_000;
@@ -20,12 +14,12 @@ const depthMax = 8;
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
 
-/** Learns from an answer to tools/list. `text` is the answer as it came. */
-export function learnParamHeaders(core: Core, message: Json, text: string): void {
-  const tools = objectIn(message, 'result')?.tools;
-  if (!Array.isArray(tools)) return;
-  const hasAny = text.includes('"x-mcp-header"');
+/** Learns from an answer to tools/list. */
+export function learnParamHeaders(core: Core, document: Document): void {
+  const hasAny = document.bytes.includes('"x-mcp-header"');
   if (!hasAny && core.paramHeaders.size === 0) return;
+  const tools = objectIn(wholeOf(document), 'result')?.tools;
+  if (!Array.isArray(tools)) return;
   for (const tool of tools as unknown[]) {
     if (!isObject(tool) || typeof tool.name !== 'string' || tool.name.length > 1_024) continue;
     core.paramHeaders.delete(tool.name);

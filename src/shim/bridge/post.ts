@@ -3,26 +3,22 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, answerJson, codes, isOpen, refuse } from './answers.ts';
 import { isModern, modernCodes, modernVersion } from './envelope.ts';
-import { initialize, sessionOf, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
-import { kindOf, stringIn } from './messages.ts';
+import { initialize, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
+import { type Json, kindOf, stringIn } from './messages.ts';
 import { takeModernNotification, takeModernRequest } from './modern.ts';
-import type { Core, Json } from './state.ts';
+import { sessionOf } from './session-http.ts';
+import type { Core } from './state.ts';
+import { type Document, readDocument } from './wire.ts';
 
 /** Answers the request, now or once the child has. */
 export function takePost(core: Core, request: IncomingMessage, response: ServerResponse, body: Buffer): void {
-  const text = body.toString('utf8');
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return void refuse(response, { status: 400, code: codes.parse, message: 'The body is not valid JSON' });
+  const document = readDocument(body, core.bounds.jsonDepthMax);
+  if (typeof document === 'string') {
+    const deep = `The body is nested deeper than ${core.bounds.jsonDepthMax} levels`;
+    const message = document === 'deep' ? deep : 'The body is not valid JSON';
+    return void refuse(response, { status: 400, code: codes.parse, message });
   }
-  if (tooDeep(text, core.bounds.jsonDepthMax))
-    return void refuse(response, {
-      status: 400,
-      code: codes.parse,
-      message: `The body is nested deeper than ${core.bounds.jsonDepthMax} levels`,
-    });
+  const { value } = document;
   if (Array.isArray(value)) return void takeArray(core, request, response, value);
   const kind = kindOf(value);
   if (kind === 'junk')
@@ -45,14 +41,14 @@ export function takePost(core: Core, request: IncomingMessage, response: ServerR
       });
   }
   if (kind !== 'response' && isModern(message, request.headers))
-    return void takeModern(core, request, response, message);
+    return void takeModern(core, request, response, document);
   if (core.era === 'modern') return void refuseLegacy(response, message, idText);
   if (kind === 'request' && message.method === 'initialize')
     return void takeInitialize(core, response, message, idText);
   const session = sessionOf(core, request, response, idText);
   if (session === null) return;
-  if (kind === 'request') return void takeRequest(core, session, message, { response, stream: null });
-  takeQuietMessage(core, session, message, text);
+  if (kind === 'request') return void takeRequest(core, session, document, { response, stream: null });
+  takeQuietMessage(core, session, document);
   accept(response);
 }
 
@@ -77,9 +73,15 @@ function takeArray(core: Core, request: IncomingMessage, response: ServerRespons
 }
 
 /** A modern message: it needs no session, but a child that is ready. */
-function takeModern(core: Core, request: IncomingMessage, response: ServerResponse, message: Json): void {
-  if (message.id === undefined) return void takeModernNotification(core, response, message);
-  const take = (): void => takeModernRequest(core, request, response, message);
+function takeModern(
+  core: Core,
+  request: IncomingMessage,
+  response: ServerResponse,
+  document: Document,
+): void {
+  const message = document.value as Json;
+  if (message.id === undefined) return void takeModernNotification(core, response, document);
+  const take = (): void => takeModernRequest(core, request, response, document);
   if (core.server !== null) take();
   else holdUntilReady(core, response, JSON.stringify(message.id), take);
 }
@@ -125,30 +127,4 @@ function holdUntilReady(core: Core, response: ServerResponse, idText: string, ta
     clearTimeout(timer);
     core.held.delete(again);
   });
-}
-
-/** Counts brackets outside of strings; the text is valid JSON already. */
-function tooDeep(text: string, depthMax: number): boolean {
-  if (text.length <= depthMax) return false;
-  let depth = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === 0x22) at = endOfString(text, at);
-    else if (code === 0x5b || code === 0x7b) {
-      depth += 1;
-      if (depth > depthMax) return true;
-    } else if (code === 0x5d || code === 0x7d) depth -= 1;
-  }
-  return false;
-}
-
-function endOfString(text: string, start: number): number {
-  let at = text.indexOf('"', start + 1);
-  while (at !== -1) {
-    let slashes = 0;
-    while (text.charCodeAt(at - 1 - slashes) === 0x5c) slashes += 1;
-    if (slashes % 2 === 0) return at;
-    at = text.indexOf('"', at + 1);
-  }
-  return text.length;
 }

@@ -3,9 +3,10 @@
 import { monotonicMs } from '../../base/clock.ts';
 import { codes, errorText } from './answers.ts';
 import { sayInCall, toChild } from './calls.ts';
-import { objectIn, stringIn } from './messages.ts';
-import type { Call, Core, Json, ServerCall, Session } from './state.ts';
+import { type Json, objectIn, stringIn } from './messages.ts';
+import type { Call, Core, ServerCall, Session } from './state.ts';
 import { sendOn } from './streams.ts';
+import { changed, type Document, textOf } from './wire.ts';
 
 /** Questions of the child that may wait at once. */
 const askedMax = 64;
@@ -34,7 +35,8 @@ export function canAnswer(capabilities: Json, message: Json): boolean {
 }
 
 /** Takes a request of the child: answers it, or passes it to the one client that should. */
-export function takeServerRequest(core: Core, message: Json): void {
+export function takeServerRequest(core: Core, document: Document): void {
+  const message = document.value as Json;
   const childIdText = JSON.stringify(message.id);
   if (message.method === 'ping') {
     toChild(core, `{"jsonrpc":"2.0","id":${childIdText},"result":{}}`);
@@ -61,11 +63,11 @@ export function takeServerRequest(core: Core, message: Json): void {
   core.serverCalls.set(asked.id, asked);
   if (target.call !== null) target.call.asked += 1;
   if (target.call?.taker != null) {
-    if (!target.call.taker.ask(target.call, asked, message))
+    if (!target.call.taker.ask(target.call, asked, document))
       failServerCall(core, asked, codes.methodNotFound, 'The client cannot answer this');
     return;
   }
-  const text = JSON.stringify({ ...message, id: asked.id });
+  const text = changed(document, { id: String(asked.id) });
   if (target.call !== null) sayInCall(core, target.call, text);
   else if (target.session !== null) sendOn(core, target.session.own, text);
 }
@@ -99,11 +101,11 @@ function whoAnswers(core: Core, message: Json): Target | null {
 export const ownId = '';
 
 /** A client's answer to a request of the child. Answers nobody asked this session for are dropped. */
-export function takeClientAnswer(core: Core, session: Session | null, message: Json): void {
+export function takeClientAnswer(core: Core, session: Session, document: Document): void {
+  const message = document.value as Json;
   const asked = typeof message.id === 'number' ? core.serverCalls.get(message.id) : undefined;
   if (asked === undefined || asked.session !== session) return;
-  const answer = message.error === undefined ? { result: message.result } : { error: message.error };
-  answerServerCall(core, asked, answer);
+  if (dropServerCall(core, asked)) toChild(core, changed(document, { id: asked.childIdText }));
 }
 
 /** Gives the child its answer. */
@@ -131,13 +133,14 @@ function dropServerCall(core: Core, asked: ServerCall): boolean {
 }
 
 /** The child takes its request back: the client that was asked is told. */
-export function takeServerCancel(core: Core, message: Json): void {
+export function takeServerCancel(core: Core, document: Document): void {
+  const message = document.value as Json;
   const wanted = JSON.stringify((message.params as Json)?.requestId);
   for (const asked of core.serverCalls.values()) {
     if (asked.childIdText !== wanted) continue;
     dropServerCall(core, asked);
     const text = JSON.stringify({ ...message, params: { ...(message.params as Json), requestId: asked.id } });
-    if (asked.call?.taker != null) asked.call.taker.notify(asked.call, message);
+    if (asked.call?.taker != null) asked.call.taker.notify(asked.call, document);
     else if (asked.call !== null && core.calls.has(asked.call.childId)) sayInCall(core, asked.call, text);
     else if (asked.session !== null) sendOn(core, asked.session.own, text);
     return;
@@ -151,11 +154,12 @@ export function failServerCalls(core: Core, which: (asked: ServerCall) => boolea
 }
 
 /** Progress of a client on a question of the child. */
-export function takeClientProgress(core: Core, session: Session, message: Json): void {
-  const token = JSON.stringify((message.params as Json)?.progressToken);
+export function takeClientProgress(core: Core, session: Session, document: Document): void {
+  const params = (document.value as Json).params as Json | undefined;
+  const token = JSON.stringify(params?.progressToken);
   for (const asked of core.serverCalls.values()) {
     if (asked.session !== session || asked.progressToken !== token) continue;
-    toChild(core, JSON.stringify(message));
+    toChild(core, textOf(document));
     return;
   }
 }

@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { monotonicMs } from '../../base/clock.ts';
 import { isOpen } from './answers.ts';
 import { clearEvents } from './event-store.ts';
-import type { Core, Json, Session } from './state.ts';
+import type { Json } from './messages.ts';
+import type { Core, Session } from './state.ts';
 
 export interface NewSession {
   readonly version: string;

@@ -3,10 +3,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Bounds, LaunchSpec } from '../contract.ts';
 import type { ChildLink, Say } from '../seams.ts';
-import type { ModernCall } from './modern-call.ts';
-import type { ParamHeader } from './param-headers.ts';
-
-export type Json = Record<string, unknown>;
+import type { Payload } from './answers.ts';
+import type { Json } from './messages.ts';
+import type { Document } from './wire.ts';
 
 /** The child's answer to the one real initialize, or what server/discover said in its place. */
 export interface InitializeResult {
@@ -78,12 +77,12 @@ export interface Call {
   readonly taker: Taker | null;
 }
 
-/** Takes what the child says about a call. `text` is the message as it came, `message` the same parsed. */
+/** Takes what the child says about a call. */
 export interface Taker {
-  answer(call: Call, message: Json, text: string): void;
-  notify(call: Call, message: Json): void;
+  answer(call: Call, document: Document): void;
+  notify(call: Call, document: Document): void;
   /** A request of the child that this call's client must answer; false: it cannot. */
-  ask(call: Call, asked: ServerCall, message: Json): boolean;
+  ask(call: Call, asked: ServerCall, document: Document): boolean;
   /** Its client has been asked something and is not connected. */
   isParked(): boolean;
 }
@@ -98,6 +97,59 @@ export interface ServerCall {
   readonly call: Call | null;
   readonly progressToken: string | null;
   readonly askedMs: number;
+}
+
+/** What a modern request says of its client. */
+export interface Envelope {
+  readonly capabilities: Json;
+  /** Index into logLevels; null: the request asked for no messages. */
+  readonly logLevel: number | null;
+}
+
+export interface ModernAnswer {
+  readonly status: number;
+  readonly payload: Payload;
+}
+
+/** A question of a legacy child, and the name a modern client knows it by. */
+export interface Question {
+  readonly key: string;
+  readonly asked: ServerCall;
+  readonly request: Json;
+}
+
+/** Where a modern call's answer goes. */
+export interface Caller {
+  readonly response: ServerResponse;
+  readonly idText: string;
+  /** The client's progress token as JSON text. */
+  readonly progressToken: string | null;
+  readonly envelope: Envelope;
+}
+
+/** A modern call that may wait for its client to come back with answers. */
+export interface ParkedCall {
+  readonly method: string;
+  /** What the request is about (a tool's or prompt's name, a URI): a retry must be about the same. */
+  readonly about: string;
+  readonly idText: string;
+  /** The child's questions that no client has answered. */
+  readonly questions: Question[];
+  /** When the client was told to come back; null while it is connected. */
+  parkedMs: number | null;
+  /** What the child said while nobody was there to hear it. */
+  readonly done: ModernAnswer | null;
+  attach(caller: Caller): void;
+  reply(answer: ModernAnswer): void;
+  abandon(reason: string): void;
+}
+
+/** An argument of a tool that must be mirrored in a header. */
+export interface ParamHeader {
+  /** Lower case, with its prefix. */
+  readonly header: string;
+  /** Property names from the arguments down. */
+  readonly path: readonly string[];
 }
 
 /** A stream of a modern client's subscriptions/listen. */
@@ -129,7 +181,7 @@ export interface Core {
   readonly sessions: Map<string, Session>;
   readonly listeners: Set<Listener>;
   /** Modern calls whose client was asked something, by requestState. */
-  readonly parked: Map<string, ModernCall>;
+  readonly parked: Map<string, ParkedCall>;
   /** Arguments that must be mirrored in headers, by tool. */
   readonly paramHeaders: Map<string, readonly ParamHeader[]>;
   /** Work to do once the child reads again, is ready, or is given up. */

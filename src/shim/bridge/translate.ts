@@ -2,13 +2,9 @@
 // the numbers the revision gives them. Pure.
 import { codes } from './answers.ts';
 import { metaKeys, modernCodes } from './envelope.ts';
-import { isObject } from './messages.ts';
-import type { Core, Json } from './state.ts';
-
-export interface ModernAnswer {
-  readonly status: number;
-  readonly text: string;
-}
+import { isObject, type Json } from './messages.ts';
+import type { Core, ModernAnswer } from './state.ts';
+import { changed, changedParts, type Document } from './wire.ts';
 
 const cacheable = new Set([
   'tools/list',
@@ -19,29 +15,31 @@ const cacheable = new Set([
 ]);
 
 /** An answer of a legacy child, under the client's id. */
-export function modernAnswer(
-  core: Core,
-  method: string,
-  message: Json,
-  text: string,
-  idText: string,
-): ModernAnswer {
+export function modernAnswer(core: Core, method: string, document: Document, idText: string): ModernAnswer {
+  const message = document.value as Json;
   if (message.error !== undefined) return modernError(message.error, idText);
-  const added = resultFields(core, method);
-  const { result } = message;
-  if (
-    isObject(result) &&
-    result._meta === undefined &&
-    result.resultType === undefined &&
-    result.ttlMs === undefined
-  ) {
-    const spliced = splice(text, String(message.id), idText, added);
-    if (spliced !== null) return { status: 200, text: spliced };
+  if (!isObject(message.result))
+    return {
+      status: 200,
+      payload: `{"jsonrpc":"2.0","id":${idText},"result":{${resultFields(core, method)}}}`,
+    };
+  const { _meta, resultType, ttlMs, cacheScope } = message.result;
+  const isPlain = (_meta ?? resultType ?? ttlMs ?? cacheScope) === undefined;
+  if (isPlain && document.text !== null) {
+    const payload = splice(document.text, String(message.id), idText, resultFields(core, method));
+    if (payload !== null) return { status: 200, payload };
   }
-  const body = isObject(result) ? result : {};
-  const fields = JSON.parse(`{${added}}`) as Json;
-  const merged = { ...fields, ...body, _meta: { ...(body._meta as Json), ...(fields._meta as Json) } };
-  return { status: 200, text: `{"jsonrpc":"2.0","id":${idText},"result":${JSON.stringify(merged)}}` };
+  const fields = JSON.parse(`{${resultFields(core, method)}}`) as Json;
+  const meta = _meta === undefined ? null : JSON.stringify({ ...(_meta as Json), ...(fields._meta as Json) });
+  for (const key of Object.keys(fields)) if (Object.hasOwn(message.result, key)) delete fields[key];
+  const added = JSON.stringify(fields).slice(1, -1);
+  const changes = {
+    id: idText,
+    ...(added !== '' && { resultFields: added }),
+    ...(meta !== null && { resultMeta: meta }),
+  };
+  const parts = document.scan === null ? null : changedParts(document, changes);
+  return { status: 200, payload: parts ?? changed(document, changes) };
 }
 
 /** The members every result of that method gets, as JSON text. */
@@ -58,6 +56,7 @@ export function serverMeta(core: Core): string {
 
 /** Puts members into the result and another id, in the two shapes nearly every server writes; null in any other. */
 function splice(text: string, id: string, idText: string, added: string): string | null {
+  if (text.includes('\r')) return null;
   const tail = `,"jsonrpc":"2.0","id":${id}}`;
   if (text.startsWith('{"result":{') && text.endsWith(tail)) {
     const rest = text.slice(11, -tail.length);
@@ -78,7 +77,7 @@ function modernError(error: unknown, idText: string): ModernAnswer {
   if (data !== undefined) body.data = data;
   return {
     status: statusOf(number),
-    text: `{"jsonrpc":"2.0","id":${idText},"error":${JSON.stringify(body)}}`,
+    payload: `{"jsonrpc":"2.0","id":${idText},"error":${JSON.stringify(body)}}`,
   };
 }
 

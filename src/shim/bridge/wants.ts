@@ -1,8 +1,9 @@
 // What each session asked to hear: resource subscriptions and log levels. The child is subscribed once for all and
 // logs at the lowest level anyone wants; each session gets only what it asked for.
 import { addCall, removeCall, toChild } from './calls.ts';
+import type { Json } from './messages.ts';
 import { ownId } from './server-requests.ts';
-import type { Call, Core, Json, Listener, Session, Taker } from './state.ts';
+import type { Call, Core, Listener, Session, Taker } from './state.ts';
 
 /** Resources one client may be subscribed to, and the longest URI that is kept. */
 export const subscriptionsMax = 1_000;
