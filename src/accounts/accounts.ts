@@ -1,34 +1,25 @@
 // The one door to users and API tokens: the admin of the first start, who a header speaks for, and what admins change.
 // It refuses with unauthorized, forbidden, not_found and invalid_field; anything else thrown is a failure of ours.
-import { randomUUIDv7 } from 'node:crypto';
-import { scopes } from '../api/contract.ts';
 import { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { hashToken } from '../base/tokens.ts';
 import type { Db, Principal, Tx } from '../db/pool.ts';
-import {
-  type ApiTokenRow,
-  insertToken,
-  listTokens,
-  presentToken,
-  revokeToken,
-} from '../db/queries/api-tokens.ts';
+import { type ApiTokenRow, listTokens, revokeToken } from '../db/queries/api-tokens.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { listAtWorkOf } from '../db/queries/instances.ts';
 import {
   hasUsers,
-  insertUser,
   listAtWorkOfDisabled,
   listUsers,
   readUser,
-  readUserByEmail,
   type UserPatch,
   type UserRow,
 } from '../db/queries/users.ts';
 import type { Actor, Manager } from '../instances/types.ts';
+import { authenticate, type Caller } from './authenticate.ts';
+import { bootstrapAdmin } from './first-admin.ts';
 import { plainAddress } from './networks.ts';
 import { createRefusals } from './refusals.ts';
-import { authenticate, type Caller, createToken, type NewTokenAnswer, type TokenWish } from './tokens.ts';
+import { createToken, type NewTokenAnswer, type TokenWish } from './tokens.ts';
 import { changeUser, createUser, type NewUserWish } from './users.ts';
 
 export interface AccountsOptions {
@@ -76,7 +67,6 @@ export interface Accounts {
 
 /** Instances ended at a time: each takes a database connection. */
 const atOnceMax = 5;
-const firstAdminEmail = 'admin@localhost';
 const supervisor: Actor = { userId: null, role: 'admin', ip: null, userAgent: null };
 
 export function createAccounts(options: AccountsOptions): Accounts {
@@ -124,57 +114,6 @@ export function createAccounts(options: AccountsOptions): Accounts {
       return endAll(supervisor, await listAtWorkOfDisabled(db, 1_000));
     },
   };
-}
-
-async function bootstrapAdmin(tx: Tx, token: string): Promise<'created' | 'added' | 'known'> {
-  if (!/^[\x21-\x7e]{16,512}$/.test(token) || token.startsWith('mcp_')) {
-    throw new Fault(
-      'config_invalid',
-      'the first admin\'s token must be 16 to 512 visible ASCII characters and not begin with "mcp_"',
-    );
-  }
-  const tokenHash = hashToken(token);
-  const known = await presentToken(tx, tokenHash, null);
-  if (known !== undefined) {
-    // A network limit is for callers; here nobody calls.
-    if (known.refused === null || known.refused === 'network') return 'known';
-    throw new Fault('config_invalid', `the first admin's token is ${known.refused}; give another one`);
-  }
-  const found = await readUserByEmail(tx, firstAdminEmail);
-  if (found?.disabled_at != null) {
-    throw new Fault(
-      'config_invalid',
-      `${firstAdminEmail} is disabled; start with the token of another admin`,
-    );
-  }
-  const admin =
-    found ??
-    (await insertUser(tx, {
-      id: randomUUIDv7(),
-      email: firstAdminEmail,
-      name: 'Admin',
-      role: 'admin',
-      max_instances: null,
-    }));
-  const row = await insertToken(tx, {
-    id: randomUUIDv7(),
-    userId: admin.id,
-    name: found === undefined ? 'first start' : 'given at start',
-    tokenHash,
-    prefix: token.slice(0, token.startsWith('mmt_') ? 12 : 4),
-    scopes,
-    allowedCidrs: null,
-    rateLimitPerMinute: null,
-    expiresAt: null,
-  });
-  await insertEvent(tx, {
-    instanceId: null,
-    userId: admin.id,
-    actorId: null,
-    type: found === undefined ? 'user_created' : 'token_created',
-    data: { token_id: row?.id ?? null, email: admin.email, at: 'start' },
-  });
-  return found === undefined ? 'created' : 'added';
 }
 
 async function revoke(tx: Tx, actor: Actor, id: string): Promise<void> {

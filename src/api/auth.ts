@@ -3,7 +3,7 @@
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Accounts } from '../accounts/accounts.ts';
-import { allows, bearerOf, type Caller } from '../accounts/tokens.ts';
+import { allows, bearerOf, type Caller } from '../accounts/authenticate.ts';
 import { Fault } from '../base/errors.ts';
 import type { Actor } from '../instances/types.ts';
 import type { ApiLimits } from './context.ts';

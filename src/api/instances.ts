@@ -1,6 +1,5 @@
-// Instances: asking for one, finding them, and what may be done to them. Every change goes through the manager; what is
+// Instances: asking for one, finding them, removing one. Every change goes through the manager; what is
 // answered is read again under the caller's rights. 202 says that something is under way, 200 and 201 that it is done.
-import type { z } from 'zod';
 import { Fault } from '../base/errors.ts';
 import {
   type InstanceViewRow,
@@ -8,19 +7,15 @@ import {
   readInstanceView,
   readRemovedView,
 } from '../db/queries/instance-views.ts';
-import { type Instance, isAtWork } from '../domain/instance.ts';
 import {
   createInstanceSchema,
   dataOf,
-  durationSchema,
-  type InstanceView,
   instanceQuerySchema,
   instanceSchema,
   instanceWithTokenSchema,
   listOf,
-  optionalDurationSchema,
 } from './contract.ts';
-import { type Call, idParams, nothing, operation } from './operation.ts';
+import { type Call, idParams, operation } from './operation.ts';
 import { answerList, cursorOf, pageOf, readCursor, timeKey } from './paging.ts';
 import { waitIfPreferred } from './prefer.ts';
 import { instanceView } from './views.ts';
@@ -105,82 +100,5 @@ export const removeInstance = operation({
     call.reply.code(isGone ? 204 : 202);
     if (isGone) return undefined;
     return { data: instanceView(found.view) };
-  },
-});
-
-/** An operation that moves one instance on: does it, waits if that is preferred, and answers with the instance. */
-function action<Body extends z.ZodType>(spec: {
-  readonly id: string;
-  readonly summary: string;
-  readonly body: Body;
-  act(call: AnyCall, id: string, body: z.output<Body>): Promise<Instance>;
-}) {
-  return operation({
-    id: spec.id,
-    summary: spec.summary,
-    params: idParams,
-    body: spec.body,
-    waits: true,
-    answers: { 200: dataOf(instanceSchema), 202: dataOf(instanceSchema) },
-    async handle(call) {
-      const { id } = call.params;
-      await spec.act(call, id, call.body as z.output<Body>);
-      await waitIfPreferred(call, id);
-      return answerUnderWay(call, instanceView(await requireInstance(call, id)));
-    },
-  });
-}
-
-function answerUnderWay(call: AnyCall, instance: InstanceView): { data: InstanceView } {
-  const underWay = isAtWork(instance.status) && instance.status !== 'running';
-  call.reply.code(underWay ? 202 : 200);
-  return { data: instance };
-}
-
-export const stopInstance = action({
-  id: 'stopInstance',
-  summary: 'Ends the processes and keeps the lease',
-  body: nothing,
-  act: (call, id) => call.api.manager.stop(call.actor, id),
-});
-
-export const restartInstance = action({
-  id: 'restartInstance',
-  summary: 'Ends the processes and starts them again',
-  body: nothing,
-  act: (call, id) => call.api.manager.restart(call.actor, id),
-});
-
-export const restoreInstance = action({
-  id: 'restoreInstance',
-  summary: 'Starts again what is not running, within its lease',
-  body: nothing,
-  act: (call, id) => call.api.manager.restore(call.actor, id),
-});
-
-export const renewInstance = action({
-  id: 'renewInstance',
-  summary: 'A new lease on the same instance and URL',
-  body: optionalDurationSchema.nullish(),
-  act: (call, id, body) => call.api.manager.renew(call.actor, id, body?.duration_minutes),
-});
-
-export const extendInstance = action({
-  id: 'extendInstance',
-  summary: 'Moves the end of the lease: counted from now, never earlier than it was, capped',
-  body: durationSchema,
-  act: (call, id, body) => call.api.manager.extend(call.actor, id, body.duration_minutes),
-});
-
-export const newAccessToken = operation({
-  id: 'newAccessToken',
-  summary: 'A new access token; the old one stops working at once',
-  params: idParams,
-  body: nothing,
-  answers: { 200: dataOf(instanceWithTokenSchema) },
-  async handle(call) {
-    const { id } = call.params;
-    const { accessToken } = await call.api.manager.newToken(call.actor, id);
-    return { data: { ...instanceView(await requireInstance(call, id)), access_token: accessToken } };
   },
 });

@@ -5,10 +5,9 @@ import { z } from 'zod';
 import { Fault } from '../base/errors.ts';
 import { actorOf, apiTokenOf, callerOf, type Gate } from './auth.ts';
 import { wrongText } from './body.ts';
-import { problemSchema } from './contract.ts';
 import { idempotently, type PlainAnswer } from './idempotency.ts';
 import type { Answer, ApiContext, Call, Operation } from './operation.ts';
-import { problemType } from './problems.ts';
+import { schemaOf } from './route-schema.ts';
 import type { Route } from './routes.ts';
 
 export const bodyBytesMax = 64 * 1_024;
@@ -142,37 +141,4 @@ async function refuseUnkeepableText(request: FastifyRequest): Promise<void> {
     const wrong = wrongText(name) ?? wrongText(String(value));
     if (wrong !== undefined) throw new Fault('malformed_request', `the query ${wrong}`);
   }
-}
-
-const nothingMore = z.strictObject({});
-
-function schemaOf([, url, access, operation]: Route): Record<string, unknown> {
-  const response: Record<string, unknown> = {};
-  for (const [status, answer] of Object.entries(operation.answers)) response[status] = responseOf(answer);
-  const problem = { content: { [problemType]: { schema: problemSchema } } };
-  response['4xx'] = { description: 'Refused', ...problem };
-  response['5xx'] = { description: 'Failed, or not now', ...problem };
-  return {
-    operationId: operation.id,
-    summary: operation.summary,
-    tags: [tagOf(url)],
-    querystring: operation.query ?? nothingMore,
-    response,
-    ...(operation.params === undefined ? {} : { params: operation.params }),
-    ...(operation.body === undefined ? {} : { body: operation.body }),
-    ...(access === 'public' ? { security: [] } : { security: [{ apiToken: scopeOf(access) }] }),
-  };
-}
-
-const scopeOf = (access: string): string[] => (access === 'anyone' ? [] : [access]);
-
-function responseOf(answer: Answer): unknown {
-  if (answer === null) return z.undefined().meta({ description: 'Done; there is nothing to say' });
-  if (answer instanceof z.ZodType)
-    return { description: 'Done', content: { 'application/json': { schema: answer } } };
-  return { description: answer.description, content: { [answer.contentType]: { schema: z.string() } } };
-}
-
-function tagOf(url: string): string {
-  return /^\/api\/v1\/([a-z-]+)(?:\/|$)/.exec(url)?.[1] ?? 'operation';
 }

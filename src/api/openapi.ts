@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { routes } from './routes.ts';
 
 export interface OpenapiOptions {
   readonly version: string;
@@ -33,14 +34,8 @@ const headerParameters = {
   },
 };
 
-/** What the framework does not tell the document about an operation. */
-export interface OperationFacts {
-  readonly headers: readonly (keyof typeof headerParameters)[];
-  readonly needsBody: boolean;
-}
-
 /** Finishes the document: headers said once, nothing unused, and answers that may grow by a field. */
-export function finishDocument(document: unknown, factsOf: (operationId: string) => OperationFacts): unknown {
+export function finishDocument(document: unknown): unknown {
   const finished = structuredClone(document) as {
     paths: Record<string, Record<string, Json>>;
     components: Json;
@@ -63,6 +58,26 @@ export function finishDocument(document: unknown, factsOf: (operationId: string)
     parameters: headerParameters,
   };
   return { ...finished, components };
+}
+
+interface Facts {
+  readonly headers: readonly (keyof typeof headerParameters)[];
+  readonly needsBody: boolean;
+}
+
+/** What the framework does not tell the document: the headers an operation reads, and whether it needs its body. */
+function factsOf(operationId: string): Facts {
+  const route = routes.find(([, , , operation]) => operation.id === operationId);
+  if (route === undefined) return { headers: [], needsBody: false };
+  const [method, , , operation] = route;
+  return {
+    headers: [
+      ...(method === 'POST' ? (['IdempotencyKey'] as const) : []),
+      ...(operation.waits === true ? (['PreferWait'] as const) : []),
+      ...(operation.resumes === true ? (['LastEventId'] as const) : []),
+    ],
+    needsBody: operation.body?.safeParse(undefined).success === false,
+  };
 }
 
 /** Fields are only ever added: clients must not take today's for all there will be. */

@@ -2,7 +2,7 @@
 // function is given follow from the schemas. Where it is mounted and which scope it needs is said in routes.ts alone.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Caller } from '../accounts/tokens.ts';
+import type { Caller } from '../accounts/authenticate.ts';
 import type { Principal } from '../db/pool.ts';
 import type { Actor } from '../instances/types.ts';
 import type { ApiOptions } from './context.ts';

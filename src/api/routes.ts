@@ -6,19 +6,16 @@ import type { Access } from './auth.ts';
 import { streamChanges } from './changes.ts';
 import { listAllEvents } from './events.ts';
 import { alive, metrics, openapi, ready } from './health.ts';
-import { getClientConfig, getStats, listInstanceEvents } from './instance-details.ts';
 import {
-  createInstance,
   extendInstance,
-  getInstance,
-  listInstances,
   newAccessToken,
-  removeInstance,
   renewInstance,
   restartInstance,
   restoreInstance,
   stopInstance,
-} from './instances.ts';
+} from './instance-actions.ts';
+import { getClientConfig, getStats, listInstanceEvents } from './instance-details.ts';
+import { createInstance, getInstance, listInstances, removeInstance } from './instances.ts';
 import { addMasterKey, listKeyring, retireMasterKey, rotateMasterKeys } from './keyring.ts';
 import { listKeys, putKey, removeKey } from './keys.ts';
 import { exportLogs, listLogs, streamLogs } from './logs.ts';

@@ -1,7 +1,6 @@
 // The control API as one HTTP server. It checks who asks and what, hands the work to the rooms, and answers; it holds
 // no state a restart would miss. A failure of a room becomes a problem with a registered code.
 import { randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
 import helmet from '@fastify/helmet';
 import fastify, {
   type FastifyBaseLogger,
@@ -14,11 +13,12 @@ import { Fault } from '../base/errors.ts';
 import { createGate } from './auth.ts';
 import { parseBody } from './body.ts';
 import { type ApiOptions, defaultLimits } from './context.ts';
+import { close, listen, refuseUnreadable } from './listening.ts';
 import { registerMetrics } from './metrics.ts';
 import { bodyBytesMax, mount } from './mount.ts';
-import { finishDocument, type OperationFacts, registerOpenapi } from './openapi.ts';
+import { finishDocument, registerOpenapi } from './openapi.ts';
 import type { ApiContext } from './operation.ts';
-import { answerError, rawProblem, sendFault } from './problems.ts';
+import { answerError, sendFault } from './problems.ts';
 import { routes } from './routes.ts';
 import { createStreams } from './streams.ts';
 
@@ -52,7 +52,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     streams,
     closing: closing.signal,
     openapi: () => {
-      document ??= finishDocument(app.swagger(), factsOf);
+      document ??= finishDocument(app.swagger());
       return document;
     },
   };
@@ -75,20 +75,6 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   };
 }
 
-function factsOf(operationId: string): OperationFacts {
-  const route = routes.find(([, , , operation]) => operation.id === operationId);
-  if (route === undefined) return { headers: [], needsBody: false };
-  const [method, , , operation] = route;
-  return {
-    headers: [
-      ...(method === 'POST' ? (['IdempotencyKey'] as const) : []),
-      ...(operation.waits === true ? (['PreferWait'] as const) : []),
-      ...(operation.resumes === true ? (['LastEventId'] as const) : []),
-    ],
-    needsBody: operation.body?.safeParse(undefined).success === false,
-  };
-}
-
 function createApp(options: ApiOptions): FastifyInstance {
   return fastify({
     loggerInstance: options.log.child({ room: 'api' }) as FastifyBaseLogger,
@@ -106,20 +92,6 @@ function createApp(options: ApiOptions): FastifyInstance {
     frameworkErrors: (error, request, reply) =>
       answerError(error, request as FastifyRequest, reply, options.log),
   }) as unknown as FastifyInstance;
-}
-
-/** Requests that are not HTTP enough to have a handler. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  const status =
-    error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
-  const detail = {
-    400: 'this is not HTTP/1.1 as it should be',
-    408: 'the request took too long to arrive',
-    431: 'the request headers are too large',
-  }[status];
-  if (socket.writable) socket.write(rawProblem(status, detail, randomUUID()));
-  socket.destroySoon();
 }
 
 function readJsonOnly(app: FastifyInstance): void {
@@ -146,35 +118,4 @@ function answerUnknownRoutes(app: FastifyInstance): void {
     reply.header('allow', [...new Set(allowed)].join(', '));
     return sendFault(reply, new Fault('method_not_allowed', `${request.method} is not offered here`));
   });
-}
-
-/** How long requests in hand may take when the API closes, milliseconds. */
-const closeMsMax = 8_000;
-const closeIdleMs = 50;
-
-async function close(app: FastifyInstance): Promise<void> {
-  // A connection that was busy when the closing began is kept alive after its answer; it would hold the server open.
-  const idle = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);
-  const late = setTimeout(() => app.server.closeAllConnections(), closeMsMax);
-  try {
-    await app.close();
-  } finally {
-    clearInterval(idle);
-    clearTimeout(late);
-  }
-}
-
-async function listen(
-  app: FastifyInstance,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<string> {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new Fault('port_in_use', `something already listens on ${host}:${port}`, { cause: error });
-  }
-  const address = app.server.address();
-  const bound = typeof address === 'object' && address !== null ? address.port : port;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;
 }

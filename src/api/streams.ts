@@ -2,7 +2,7 @@
 // closes, when the token stops counting, and when a reader takes nothing any more. Nothing is buffered for a slow reader:
 // the source is asked for the next event when the last one is on its way.
 import { Readable } from 'node:stream';
-import type { Caller } from '../accounts/tokens.ts';
+import type { Caller } from '../accounts/authenticate.ts';
 import { Fault } from '../base/errors.ts';
 import type { ApiLimits } from './context.ts';
 

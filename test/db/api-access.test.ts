@@ -57,30 +57,30 @@ async function statusOf(method: string, path: string, token: string): Promise<nu
   return response.status;
 }
 
+const closedTo = ['', 'unknown', 'expired', 'revoked', 'disabled', 'access token'];
+/** Asked of nobody here but with tokens that must not do it: they would change what other rows rest on. */
+const changesTheHouse = /\/(drain|keyring|rotate)$/;
+
 describe.each(named)('$method $path', ({ method, path, access }) => {
-  it.each(['', 'unknown', 'expired', 'revoked', 'disabled', 'access token'])(
-    'is closed to "%s"',
-    async (name) => {
-      expect(await statusOf(method, path, tokens[name] ?? '')).toBe(401);
-    },
-  );
+  it('is closed to what is no good API token', async () => {
+    const statuses = await Promise.all(closedTo.map((name) => statusOf(method, path, tokens[name] ?? '')));
+    expect(statuses).toEqual(closedTo.map(() => 401));
+  });
 
   it('is open to its scope, and closed to every other', async () => {
-    if (path.endsWith('/drain') || path.endsWith('/keyring') || path.endsWith('/rotate')) return;
-    for (const scope of allScopes) {
-      const opens = access === 'anyone' || scope === access || scope === 'admin';
-      const status = await statusOf(method, path, tokens[scope] ?? '');
-      expect([scope, status === 403 || status === 401]).toEqual([scope, !opens]);
-    }
+    const asked = changesTheHouse.test(path) ? allScopes.filter((scope) => scope !== 'admin') : allScopes;
+    const open = await Promise.all(
+      asked.map(async (scope) => ![401, 403].includes(await statusOf(method, path, tokens[scope] ?? ''))),
+    );
+    expect(open).toEqual(asked.map((scope) => access === 'anyone' || scope === access || scope === 'admin'));
   });
 
   it("is closed to users where it is the admins' business", async () => {
     const isAdmins = access === 'admin' || access === 'metrics:read';
     const status = await statusOf(method, path, tokens['every scope of a user'] ?? '');
     expect(status === 403).toBe(isAdmins);
-    if (access === 'admin') {
-      expect(await statusOf(method, path, tokens['an admin without the scope'] ?? '')).toBe(403);
-    }
+    if (access !== 'admin') return;
+    expect(await statusOf(method, path, tokens['an admin without the scope'] ?? '')).toBe(403);
   });
 });
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { liesWithin, plainAddress } from '../../src/accounts/networks.ts';
 import { effectiveValues, settingSchemas } from '../../src/accounts/settings.ts';
-import { bearerOf } from '../../src/accounts/tokens.ts';
+import { bearerOf } from '../../src/accounts/authenticate.ts';
 import { parseBody, refuseUnkeepable } from '../../src/api/body.ts';
 import { parseChange } from '../../src/api/changes.ts';
 import { csvField } from '../../src/api/log-formats.ts';
