@@ -1,0 +1,58 @@
+// Server types made for a test: a program of a few lines as a package in the store of a daemon, as if npm had fetched
+// it, and the type that starts it.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Daemon } from './daemon.ts';
+
+/** Adds a type whose server is `code` (a module). `meta` is our part of its server.json. */
+export async function addProgramType(
+  daemon: Daemon,
+  name: string,
+  code: string,
+  meta: Record<string, unknown> = {},
+): Promise<void> {
+  const identifier = `fixture-${name}`;
+  const dir = join(
+    daemon.dataDir,
+    'store',
+    'packages',
+    `${identifier}@1.0.0-npm`,
+    'node_modules',
+    identifier,
+  );
+  await mkdir(dir, { recursive: true, mode: 0o755 });
+  await writeFile(
+    join(dir, 'package.json'),
+    JSON.stringify({ name: identifier, version: '1.0.0', type: 'module', bin: 'server.mjs' }),
+    { mode: 0o644 },
+  );
+  await writeFile(join(dir, 'server.mjs'), code, { mode: 0o644 });
+  const document = {
+    name: `test.fixtures/${name}`,
+    title: name,
+    description: 'A fixture',
+    version: '1.0.0',
+    packages: [{ registryType: 'npm', identifier, version: '1.0.0', transport: { type: 'stdio' } }],
+    _meta: { 'dev.minimcp/type': { name, script: 'server.mjs', max_duration_minutes: 60, ...meta } },
+  };
+  const answer = await daemon.call('POST', '/mcp-types', document);
+  if (answer.status !== 201) throw new Error(`the type was refused: ${JSON.stringify(answer.body)}`);
+}
+
+/** A server that answers initialize and tools/list, and then does something. */
+export function answersThen(code: string): string {
+  return `
+    let text = '';
+    process.stdin.on('data', (chunk) => {
+      text += chunk;
+      for (let end = text.indexOf('\\n'); end >= 0; end = text.indexOf('\\n')) {
+        const message = JSON.parse(text.slice(0, end));
+        text = text.slice(end + 1);
+        const result = message.method === 'initialize'
+          ? { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 'fixture', version: '1.0.0' } }
+          : message.method === 'tools/list' ? { tools: [] } : { content: [] };
+        if (message.id !== undefined) process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id: message.id, result }) + '\\n');
+        if (message.method === 'tools/list') setTimeout(() => { ${code} }, 50);
+      }
+    });`;
+}
