@@ -56,7 +56,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       return document;
     },
   };
-  await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } });
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+    frameguard: { action: 'deny' },
+    // TLS ends at a proxy, if anywhere: what it promises for its domain is not ours to say.
+    hsts: false,
+  });
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id).header('cache-control', 'no-store');
     done();

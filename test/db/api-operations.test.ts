@@ -191,7 +191,8 @@ describe('with the database away', () => {
 describe('what browsers are told', () => {
   it('leaves them nothing to run or to frame', async () => {
     const { headers } = await get('/api/v1/me');
-    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+    expect(headers.get('content-security-policy')).toBe("default-src 'none';frame-ancestors 'none'");
+    expect(headers.get('strict-transport-security')).toBeNull();
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('access-control-allow-origin')).toBeNull();
