@@ -192,7 +192,7 @@ async function prepare({ options, spools, state, waitForNews, signal }: Run): Pr
 
   const settle = (batch: Batch): void => {
     state.stored += batch.lines;
-    for (const { spool, move } of batch.moves) {
+    for (const [spool, move] of batch.moves) {
       spool.stored = move.to;
       if (move.to.segment === move.from.segment) continue;
       withSpoolDir(dataDir, spool.path, (dir) => {
@@ -204,19 +204,15 @@ async function prepare({ options, spools, state, waitForNews, signal }: Run): Pr
   /** Reads and encodes the next batch while PostgreSQL works on the one before. */
   const round = async (): Promise<void> => {
     const work = [...state.news];
+    // Whatever is poked while this reads is news again.
+    state.news.clear();
     await spools.locate(db, work);
-    const { batch, dry } = gather(work, { dataDir, nextId, nowMs: nowMs(), scratch });
-    for (const spool of dry) {
-      state.news.delete(spool);
-      (spool.ended ? state.finished : state.quiet).add(spool);
-    }
-    for (const { spool } of batch.moves) {
-      // To the end of the line: a flood must not keep the others waiting.
-      state.news.delete(spool);
-      state.news.add(spool);
-    }
+    const { batch, dry } = await gather(work, { dataDir, nextId, nowMs: nowMs(), scratch });
+    for (const spool of dry) (spool.ended ? state.finished : state.quiet).add(spool);
+    // To the end of the line: a flood must not keep the others waiting.
+    for (const spool of work) if (!dry.includes(spool)) state.news.add(spool);
     await state.inFlight;
-    if (batch.moves.length > 0) {
+    if (batch.moves.size > 0) {
       state.inFlight = storeBatch(batch, store).then(() => settle(batch));
       // Its failure is met where it is awaited.
       state.inFlight.catch(() => undefined);

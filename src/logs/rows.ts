@@ -39,21 +39,30 @@ export function encodeLine(text: string, context: RowContext): EncodedRow | unde
 
 function encode(line: Partial<NodeSpoolLine> | null, context: RowContext): EncodedRow | undefined {
   if (typeof line !== 'object' || line === null || typeof line.msg !== 'string') return undefined;
-  const instanceId = context.instanceId ?? line.instance;
-  if (typeof instanceId !== 'string' || !uuid.test(instanceId)) return undefined;
+  const instanceId = context.instanceId ?? ownerOf(line);
+  if (instanceId === undefined) return undefined;
   const given = line.t;
   const sane =
     typeof given === 'number' && given > context.nowMs - pastMsMax && given < context.nowMs + futureMsMax;
   const t = sane ? Math.trunc(given) : context.nowMs;
   const meta = sane ? line.meta : { ...line.meta, clock_ms: given ?? null };
   const { level, source, seq } = line;
-  const fields: Fields = {
-    ...{ instanceId, t, message: line.msg, metadata: metadataText(meta) },
-    level: level !== undefined && levels.has(level) ? level : 'info',
-    source: source !== undefined && sources.has(source) ? source : 'process',
-    seq: typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : 0,
-  };
-  return { instanceId, t, text: row(context, fields) };
+  // No object in between: this runs for every line there is.
+  const text = row(
+    context.nextId(),
+    instanceId,
+    t,
+    level !== undefined && levels.has(level) ? level : 'info',
+    source !== undefined && sources.has(source) ? source : 'process',
+    line.msg,
+    metadataText(meta),
+    typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : 0,
+  );
+  return { instanceId, t, text };
+}
+
+function ownerOf({ instance }: Partial<NodeSpoolLine>): string | undefined {
+  return typeof instance === 'string' && uuid.test(instance) ? instance : undefined;
 }
 
 /** A row that stands where a line could not be kept. */
@@ -63,16 +72,8 @@ export function marker(
   meta: Readonly<Record<string, unknown>>,
 ): EncodedRow {
   const { instanceId, nowMs: t } = context;
-  const fields = {
-    instanceId,
-    t,
-    level: 'warn',
-    source: 'system',
-    message,
-    metadata: metadataText(meta),
-    seq: 0,
-  };
-  return { instanceId, t, text: row(context, fields) };
+  const text = row(context.nextId(), instanceId, t, 'warn', 'system', message, metadataText(meta), 0);
+  return { instanceId, t, text };
 }
 
 /** The row that replaces one PostgreSQL refused: same place, number and source, without its content. */
@@ -83,19 +84,18 @@ export function replaceContent(text: string, reason: string): string {
   return [id, instanceId, time, 'warn', source, said, escaped(meta), seq].join('\t');
 }
 
-interface Fields {
-  readonly instanceId: string;
-  readonly t: number;
-  readonly level: string;
-  readonly source: string;
-  readonly message: string;
-  readonly metadata: string;
-  readonly seq: number;
-}
-
-function row(context: RowContext, f: Fields): string {
-  const message = escaped(f.message.includes('\0') ? f.message.replaceAll('\0', '\ufffd') : f.message);
-  return `${context.nextId()}\t${f.instanceId}\t${timeText(f.t)}\t${f.level}\t${f.source}\t${message}\t${escaped(f.metadata)}\t${f.seq}\n`;
+function row(
+  id: string,
+  instanceId: string,
+  t: number,
+  level: string,
+  source: string,
+  message: string,
+  metadata: string,
+  seq: number,
+): string {
+  const clean = message.includes('\0') ? message.replaceAll('\0', '\ufffd') : message;
+  return `${id}\t${instanceId}\t${timeText(t)}\t${level}\t${source}\t${escaped(clean)}\t${escaped(metadata)}\t${seq}\n`;
 }
 
 let lastTime = -1;

@@ -39,43 +39,53 @@ export async function storeBatch(batch: Batch, options: StoreOptions): Promise<v
 async function attempt(
   batch: Batch,
   options: StoreOptions,
-  copy: (tx: Tx, rows: readonly string[]) => Promise<void>,
+  copy: (tx: Tx, blocks: readonly string[]) => Promise<void>,
 ): Promise<void> {
   await options.db.tx(async (tx) => {
     const mentioned = [...batch.rows.keys()];
     const present = await holdInstances(tx, [
-      ...new Set([...mentioned, ...batch.moves.flatMap(({ spool }) => spool.of?.instanceId ?? [])]),
+      ...new Set([...mentioned, ...[...batch.moves.values()].flatMap((move) => move.instanceId ?? [])]),
     ]);
     // Lines of an instance that is deleted have nowhere to go, and nobody who could read them.
     const kept = mentioned.filter((id) => present.has(id));
     if (options.asShipper) await lowerToShipper(tx);
-    const rows = kept.flatMap((id) => batch.rows.get(id) ?? []);
-    if (rows.length > 0) await copy(tx, rows);
-    const moves = batch.moves
-      .map(({ move }) => move)
-      .filter((move) => move.instanceId === null || present.has(move.instanceId));
+    const blocks = kept.flatMap((id) => batch.rows.get(id) ?? []);
+    if (blocks.length > 0) await copy(tx, blocks);
+    const moves = [...batch.moves.values()].filter(
+      (move) => move.instanceId === null || present.has(move.instanceId),
+    );
     if (moves.length > 0 && !(await moveOffsets(tx, moves))) throw new OffsetConflict();
     if (kept.length > 0) await notifyLogs(tx, kept);
   }, options.fence());
 }
 
-async function copyHalving(tx: Tx, rows: readonly string[]): Promise<void> {
+/** Stores blocks of rows; where PostgreSQL refuses, ever smaller ones, down to the row it is about. */
+async function copyHalving(tx: Tx, blocks: readonly string[]): Promise<void> {
   await tx.query('SAVEPOINT half');
   try {
-    await copyLogs(tx, rows);
+    await copyLogs(tx, blocks);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     await tx.query('ROLLBACK TO SAVEPOINT half');
-    const [only = ''] = rows;
-    if (rows.length === 1) {
-      await copyLogs(tx, [replaceContent(only, (error as { code: string }).code)]);
+    const [block = ''] = blocks;
+    const parts = blocks.length > 1 ? blocks : rowsOf(block);
+    if (parts.length === 1) {
+      await copyLogs(tx, [replaceContent(block, codeOf(error))]);
     } else {
-      const middle = rows.length >> 1;
-      await copyHalving(tx, rows.slice(0, middle));
-      await copyHalving(tx, rows.slice(middle));
+      const middle = parts.length >> 1;
+      await copyHalving(tx, parts.slice(0, middle));
+      await copyHalving(tx, parts.slice(middle));
     }
   }
   await tx.query('RELEASE SAVEPOINT half');
+}
+
+/** A newline in COPY's text always ends a row. */
+function rowsOf(block: string): string[] {
+  return block
+    .split('\n')
+    .slice(0, -1)
+    .map((row) => `${row}\n`);
 }
 
 function codeOf(error: unknown): string {
