@@ -5,7 +5,7 @@ import { messageOf } from '../base/errors.ts';
 import { findOwner } from '../db/embedded-owner.ts';
 import { migrationStatus } from '../db/migrate.ts';
 import type { Config } from './config.ts';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-check.ts';
 
 const name = 'database';
 

@@ -4,7 +4,7 @@ import { access, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Config } from './config.ts';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-check.ts';
 
 const gib = 1_024 ** 3;
 /** An empty embedded database with its log takes about 100 MiB. */

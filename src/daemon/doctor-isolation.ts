@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { explainLadder, type Isolation, probeIsolation, reaches } from '../runtime/isolation.ts';
 import { placeRuntime, storeDir } from '../runtime/store.ts';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-check.ts';
 
 export async function checkIsolation(dataDir: string): Promise<Check> {
   const { level, ladder } = await probe(dataDir);

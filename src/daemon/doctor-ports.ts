@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-check.ts';
 
 /** Whether the API's port can be had, or is held by the daemon of this data directory. */
 export async function checkApiPort(config: Config): Promise<Check> {

@@ -2,19 +2,11 @@
 // Changes nothing, starts nothing that stays; a check that itself fails is a failed check, never the end of the others.
 import { Fault, messageOf } from '../base/errors.ts';
 import { type Config, readConfig } from './config.ts';
+import type { Check } from './doctor-check.ts';
 import { checkDatabase } from './doctor-database.ts';
 import { checkDataDir, checkSecretFiles } from './doctor-files.ts';
 import { checkIsolation } from './doctor-isolation.ts';
 import { checkApiPort, checkPoolPorts } from './doctor-ports.ts';
-
-export interface Check {
-  readonly name: string;
-  /** warn: it works, but less well than it could. */
-  readonly state: 'ok' | 'warn' | 'fail';
-  readonly detail: string;
-  /** What to do, for everything that is not ok. */
-  readonly remedy: string | null;
-}
 
 const nodeMin = [24, 7] as const;
 
