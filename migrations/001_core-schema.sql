@@ -163,6 +163,7 @@ CREATE TABLE mcp_instances (
   stopped_at TIMESTAMPTZ,
   restarts INTEGER NOT NULL DEFAULT 0 CHECK (restarts >= 0),
   next_start_at TIMESTAMPTZ,
+  idle_minutes DOUBLE PRECISION CHECK (idle_minutes > 0),
   CONSTRAINT check_status CHECK (status IN ('pending', 'running', 'stopping', 'expired', 'disconnected', 'error')),
   CONSTRAINT check_port_range CHECK (assigned_port BETWEEN 3001 AND 65535),
   CONSTRAINT check_lease CHECK (expires_at > created_at),
@@ -175,6 +176,7 @@ CREATE TABLE mcp_instances (
   CONSTRAINT check_deleted_is_at_rest CHECK (deleted_at IS NULL OR status IN ('expired', 'disconnected', 'error'))
 );
 COMMENT ON COLUMN mcp_instances.access_token IS 'SHA-256 of the access token, hex. The token itself is shown once and never stored.';
+COMMENT ON COLUMN mcp_instances.idle_minutes IS 'Without a request for this long its processes are stopped, and the next request wakes it; null: never.';
 COMMENT ON COLUMN mcp_instances.next_start_at IS 'When a crashed instance is launched again; null when nothing waits.';
 COMMENT ON COLUMN mcp_instances.lease_started_at IS 'When the current lease began: creation or the last renewal; the cap on extensions counts from it.';
 

@@ -71,12 +71,19 @@ export const createInstance = operation({
   waits: true,
   answers: { 201: dataOf(instanceWithTokenSchema) },
   async handle(call) {
-    const { mcp_type: typeName, duration_minutes: minutes, name, config } = call.body;
+    const {
+      mcp_type: typeName,
+      duration_minutes: minutes,
+      name,
+      config,
+      idle_minutes: idleMinutes,
+    } = call.body;
     const { instance, accessToken } = await call.api.manager.create(call.actor, {
       typeName,
       minutes,
       name,
       config,
+      idleMinutes,
     });
     await waitIfPreferred(call, instance.id);
     call.reply.header('location', `/api/v1/instances/${instance.id}`);

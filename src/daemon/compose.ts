@@ -27,6 +27,7 @@ import { sweepHealth } from '../instances/health.ts';
 import { createManager } from '../instances/manager.ts';
 import { createNewsListener } from '../instances/news.ts';
 import { reconcile } from '../instances/recover.ts';
+import { createSleepers } from '../instances/sleepers.ts';
 import { defineJobs, expireJob } from '../jobs/handlers.ts';
 import { createJobQueue } from '../jobs/queue.ts';
 import { createSchedule } from '../jobs/schedule.ts';
@@ -69,6 +70,8 @@ export interface House {
 const startsWaitingMax = 200;
 /** How long a child gets to leave at each step of its end, milliseconds. */
 const graceMs = 3_000;
+/** Longest a request waits for its instance to wake, milliseconds. */
+const wakeMsMax = 60_000;
 
 /** Opens the database, takes the node and composes everything on them. Nothing is served before start. */
 export async function compose(options: ComposeOptions): Promise<House> {
@@ -147,8 +150,17 @@ async function furnish(
   const changes = createChanges();
   const admission = createAdmission(availableParallelism(), startsWaitingMax);
   const queue = createJobQueue({ connection, nodeId, log });
+  const sleepers = createSleepers({
+    host: config.instanceHost,
+    log,
+    wake: async (id) => {
+      effects.follow(await apply(id, { event: 'restore' }));
+      const { status } = await manager.settled(id, wakeMsMax);
+      if (status !== 'running') throw new Error(`it is ${status}`);
+    },
+  });
   const effects = createEffects({
-    ...{ db, fence, apply, driver, changes, admission, log, say, graceMs },
+    ...{ db, fence, apply, driver, changes, admission, sleepers, log, say, graceMs },
     typeById: (id) => catalog.getById(id),
     openKey: async (userId, typeId) => (await vault.open(userId, typeId))?.plaintext ?? null,
     limitsOf: async (type) =>
@@ -194,6 +206,7 @@ async function furnish(
         nodeId,
         driver,
         onEnded: effects.ended,
+        onIdle: (id) => void apply(id, { event: 'stop', reason: 'idle' }).then(effects.follow, () => {}),
         nowIso: () => new Date(nowMs()).toISOString(),
       }),
     reconcile: () => reconcile(recovery),
@@ -237,6 +250,7 @@ async function furnish(
     async stop() {
       watching.abort();
       await effects.stop();
+      sleepers.stop();
       await driver.close();
     },
   };

@@ -70,4 +70,6 @@ export interface Instance {
   readonly stopped_at: Date | null;
   readonly restarts: number;
   readonly next_start_at: Date | null;
+  /** Without a request for this long it is put to sleep; null: never. */
+  readonly idle_minutes: number | null;
 }

@@ -21,6 +21,8 @@ export const effects = [
   'launch', // start a new generation
   'terminate', // end every process, and prove it
   'set_deadline', // tell the shim how long it may live
+  'listen', // keep the port of a sleeping instance open, and wake it for the next request
+  'unlisten', // let go of that port
   'wipe', // delete the instance's home, and write the receipt that says what was proved
 ] as const;
 export type Effect = (typeof effects)[number];
@@ -39,6 +41,7 @@ const guards = {
   'being deleted': (facts: Facts) => facts.stopReason === 'deleted',
   'lease over': (facts: Facts) => facts.leaseOver || facts.stopReason === 'expired',
   'being restarted': (facts: Facts) => facts.stopReason === 'restart',
+  idle: (facts: Facts) => facts.stopReason === 'idle',
   'may be restarted': (facts: Facts) => facts.mayRestart,
   failed: (facts: Facts) => facts.stopReason !== null && failures.includes(facts.stopReason),
 } as const;
@@ -92,6 +95,7 @@ export const lifecycle: Readonly<Record<Status, Partial<Record<LifecycleEvent, C
       { when: 'being deleted', to: 'disconnected', effects: ['wipe'] },
       { when: 'lease over', to: 'expired', effects: ['wipe'] },
       { when: 'being restarted', to: 'pending', effects: ['launch'] },
+      { when: 'idle', to: 'disconnected', effects: ['listen'] },
       { when: 'failed', to: 'error', effects: [] },
       { to: 'disconnected', effects: [] },
     ],
@@ -108,9 +112,12 @@ export const lifecycle: Readonly<Record<Status, Partial<Record<LifecycleEvent, C
   },
   disconnected: {
     exited: stay('disconnected'),
-    stop: stay('disconnected'),
-    expire: go('expired', 'wipe'),
-    delete: stay('disconnected', 'wipe'),
+    stop: [
+      { when: 'idle', to: 'disconnected', effects: ['unlisten'] },
+      { to: 'disconnected', effects: [] },
+    ],
+    expire: go('expired', 'unlisten', 'wipe'),
+    delete: stay('disconnected', 'unlisten', 'wipe'),
     extend: stay('disconnected'),
     restart: go('pending', 'launch'),
     restore: go('pending', 'launch'),

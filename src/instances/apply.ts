@@ -87,7 +87,7 @@ function factsOf(timed: Timed, occurrence: Occurrence) {
 
 /** Events that change nothing when the row is already where they lead. */
 function isRepeat(row: Instance, branch: Branch, occurrence: Occurrence): boolean {
-  if (branch.to !== row.status) return false;
+  if (branch.to !== row.status || branch.effects.includes('unlisten')) return false;
   if (occurrence.event === 'delete') return row.stop_reason === 'deleted' || row.deleted_at !== null;
   return (
     ['stop', 'expire', 'exited'].includes(occurrence.event) ||

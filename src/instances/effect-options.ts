@@ -8,6 +8,7 @@ import type { Driver, Handle, Limits } from '../runtime/driver.ts';
 import type { Admission } from './admission.ts';
 import type { Apply } from './apply.ts';
 import type { Changes } from './changes.ts';
+import type { Sleepers } from './sleepers.ts';
 
 export interface EffectsOptions {
   readonly db: Db;
@@ -16,6 +17,7 @@ export interface EffectsOptions {
   readonly driver: Driver;
   readonly changes: Changes;
   readonly admission: Admission;
+  readonly sleepers: Sleepers;
   readonly log: Logger;
   /** The supervisor's words about an instance, into its log. */
   readonly say: (instanceId: string, level: 'info' | 'warn' | 'error', message: string) => void;

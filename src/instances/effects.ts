@@ -1,6 +1,7 @@
 // Carries out what apply decided: launch, terminate, set_deadline, wipe. One queue per instance, so that a stop never
 // overtakes a start; every effect re-reads the row first and does nothing if the row has moved on. What fails here is
 // found again by reconcile: the row says what is still to be done.
+import { readInstance } from '../db/queries/instances.ts';
 import type { Instance } from '../domain/instance.ts';
 import type { Effect } from '../domain/lifecycle.ts';
 import type { Outcome } from './apply.ts';
@@ -68,6 +69,7 @@ export function createEffects(options: EffectsOptions): Effects {
     async replaceToken(row) {
       options.changes.announce(row.id);
       if (isHandle(row.handle)) await options.driver.setToken(row.handle, row.access_token);
+      else if (isAsleep(row)) await options.sleepers.listen(row);
     },
     busy: (id) => lanes.has(id),
     async stop() {
@@ -78,4 +80,26 @@ export function createEffects(options: EffectsOptions): Effects {
 }
 
 type Run = (options: EffectsOptions, row: Instance, signal: AbortSignal) => Promise<Outcome | undefined>;
-const run: Readonly<Record<Effect, Run>> = { launch, terminate, set_deadline: setDeadline, wipe };
+const run: Readonly<Record<Effect, Run>> = {
+  launch,
+  terminate,
+  set_deadline: setDeadline,
+  listen,
+  unlisten,
+  wipe,
+};
+
+async function listen(options: EffectsOptions, row: Instance): Promise<undefined> {
+  const timed = await readInstance(options.db, row.id);
+  if (timed === undefined || !isAsleep(timed.row)) return;
+  const fresh = await options.sleepers.listen(timed.row);
+  if (fresh) options.say(row.id, 'info', 'asleep: stopped for idleness; the next request wakes it');
+}
+
+async function unlisten(options: EffectsOptions, row: Instance): Promise<undefined> {
+  options.sleepers.unlisten(row.id);
+}
+
+function isAsleep(row: Instance): boolean {
+  return row.status === 'disconnected' && row.assigned_port !== null;
+}

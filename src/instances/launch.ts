@@ -56,21 +56,25 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
       'info',
       `starting ${type.name} (generation ${row.generation}, port ${row.assigned_port})`,
     );
-    const handle = await options.driver.start({
-      instanceId: row.id,
-      generation: row.generation,
-      port: row.assigned_port ?? 0,
-      tokenSha256: row.access_token,
-      remainingMs: Math.max(row.expires_at.getTime() - now.getTime(), 0),
-      expiresAt: row.expires_at,
-      drainMs,
-      type,
-      config: row.config,
-      apiKey,
-      limits,
-      minIsolation,
-      publicHosts: options.publicHosts,
-    });
+    const socket = options.sleepers.handOver(row.id);
+    const handle = await options.driver
+      .start({
+        instanceId: row.id,
+        generation: row.generation,
+        port: row.assigned_port ?? 0,
+        tokenSha256: row.access_token,
+        remainingMs: Math.max(row.expires_at.getTime() - now.getTime(), 0),
+        expiresAt: row.expires_at,
+        drainMs,
+        type,
+        config: row.config,
+        apiKey,
+        limits,
+        minIsolation,
+        publicHosts: options.publicHosts,
+        listenFd: socket?.fd,
+      })
+      .finally(() => socket?.release());
     await setHandle(options.db, row.id, row.generation, handle);
     return undefined;
   } catch (error) {

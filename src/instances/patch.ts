@@ -64,6 +64,13 @@ function stopReasonFor(row: Instance, occurrence: Occurrence): StopReason {
   return occurrence.reason ?? row.stop_reason ?? 'user';
 }
 
+/** A sleeping instance keeps its port while it sleeps: on its way in, and when only its lease moves. */
+function keepsPort(row: Instance, to: Status, occurrence: Occurrence): boolean {
+  return (
+    to === 'disconnected' && row.stop_reason === 'idle' && ['exited', 'extend'].includes(occurrence.event)
+  );
+}
+
 function restPatch(timed: Timed, to: Status, occurrence: Occurrence): Patch {
   const { row } = timed;
   const deleted =
@@ -79,7 +86,7 @@ function restPatch(timed: Timed, to: Status, occurrence: Occurrence): Patch {
     ...(deleted ? { deleted_at: 'now' as const, stop_reason: 'deleted' } : { stop_reason: reason }),
     ...(occurrence.newEnd === undefined ? {} : { stop_reason: row.stop_reason }),
     ...(ended ? { stopped_at: 'now' as const, exit_code: occurrence.exitCode ?? null } : {}),
-    assigned_port: null,
+    ...(keepsPort(row, to, occurrence) ? {} : { assigned_port: null }),
     process_id: null,
     handle: null,
     health: 'unknown',

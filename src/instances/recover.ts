@@ -4,7 +4,7 @@
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Db } from '../db/pool.ts';
-import { listAtWork, readInstance, type Timed } from '../db/queries/instances.ts';
+import { listAsleep, listAtWork, readInstance, type Timed } from '../db/queries/instances.ts';
 import type { Driver, Handle, Inspection } from '../runtime/driver.ts';
 import type { Apply } from './apply.ts';
 import { isHandle } from './effect-options.ts';
@@ -41,6 +41,9 @@ export async function reconcile(options: RecoverOptions): Promise<Recovered> {
   const reaped = [...byKey.values()].map((handle) =>
     guarded(options, handle.instanceId, () => reap(options, handle)),
   );
+  for (const row of await listAsleep(options.db, options.nodeId)) {
+    if (!options.effects.busy(row.id)) options.effects.follow({ row, effects: ['listen'], changed: false });
+  }
   const verdicts = await Promise.all([...settled, ...reaped]);
   const count = (verdict: Verdict): number => verdicts.filter((other) => other === verdict).length;
   return {

@@ -89,6 +89,7 @@ export async function request(options: RequestOptions, actor: Actor, input: Crea
       name: input.name ?? `${type.name}-${randomBytes(3).toString('hex')}`,
       node_id: options.nodeId,
       minutes,
+      idle_minutes: input.idleMinutes ?? type.idle_minutes,
     });
     await assignPort(tx, options.nodeId, port, id);
     await insertEvent(tx, {

@@ -16,6 +16,8 @@ export interface CreateInput {
   readonly minutes?: number | undefined;
   readonly name?: string | undefined;
   readonly config?: Record<string, unknown> | undefined;
+  /** Put to sleep after so many minutes without a request; default: what the type says. */
+  readonly idleMinutes?: number | undefined;
 }
 
 export interface WithToken {

@@ -36,6 +36,8 @@ export interface StartSpec {
   readonly minIsolation: IsolationLevel;
   /** Values of Host and Origin that a proxy in front uses. */
   readonly publicHosts: readonly string[];
+  /** A socket of ours that already listens on `port`; the shim inherits it, so that no connection is refused meanwhile. */
+  readonly listenFd?: number | undefined;
 }
 
 export interface Limits {

@@ -16,6 +16,8 @@ export interface LaunchOptions {
   /** Without setpriv: Node itself changes the user between fork and exec. */
   readonly dropTo?: { readonly uid: number; readonly gid: number } | undefined;
   readonly stderr: FileHandle;
+  /** Inherited as descriptor 3. */
+  readonly listenFd?: number | undefined;
   readonly spec: LaunchSpec;
   /** Called with the proof of who was started, before it is told anything. */
   readonly onIdentity: (identity: ProcessIdentity) => Promise<void>;
@@ -32,7 +34,12 @@ export async function launchShim(options: LaunchOptions): Promise<ProcessIdentit
     cwd: options.cwd,
     // Only the input is a pipe, and it ends at once: an open pipe would kill the shim together with us.
     // (Any descriptor is passed on to spawn as it is; execa's types only know the lowest ones.)
-    stdio: ['pipe', 'ignore', options.stderr.fd as 2],
+    stdio: [
+      'pipe',
+      'ignore',
+      options.stderr.fd as 2,
+      ...(options.listenFd === undefined ? [] : [options.listenFd as 3]),
+    ],
     env: { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' },
     extendEnv: false,
     detached: true,
@@ -103,6 +110,8 @@ export interface RunOptions {
   readonly timeoutMs: number;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
+  /** For its standard input; without it there is none. */
+  readonly input?: string;
 }
 
 export interface RunResult {
@@ -119,7 +128,7 @@ export async function runHelper(command: readonly string[], options: RunOptions)
     cwd: options.cwd ?? '/',
     env: { PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', ...options.env },
     extendEnv: false,
-    stdin: 'ignore',
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     timeout: options.timeoutMs,
     killSignal: 'SIGKILL',
     maxBuffer: 1024 * 1024,

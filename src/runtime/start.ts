@@ -21,7 +21,7 @@ import type { Handle, News, StartSpec } from './driver.ts';
 import { reaches } from './isolation.ts';
 import { launchShim } from './launcher.ts';
 import { keyOf } from './links.ts';
-import { handleOf, type LocalState } from './local-state.ts';
+import { handleOf, type LocalState, type ResolvedPackage } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
 import { processesOfUid, readProcessTable } from './process-table.ts';
@@ -58,6 +58,7 @@ export async function startGeneration(
       uid: owner.uid,
       dropTo: owner.foreign && state.isolation.setpriv === null ? owner : undefined,
       stderr: crashFile,
+      listenFd: spec.listenFd,
       spec: await launchSpec(state, spec, { bundle, resolved }),
       async onIdentity(identity) {
         joinGroup(cgroups, identity.pid);
@@ -79,6 +80,7 @@ export async function startGeneration(
     if (record === undefined) throw new Error('the shim was started and not identified');
     const handle = handleOf(record);
     state.links.follow(handle);
+    state.caches.wish(resolved.dir, resolved.script);
     return handle;
   } catch (error) {
     await undo(state, spec, owner, cgroups);
@@ -157,7 +159,7 @@ function shimCommand({ options, isolation, files }: LocalState, owner: BundleOwn
 async function launchSpec(
   state: LocalState,
   spec: StartSpec,
-  where: { bundle: string; resolved: { dir: string; script: string; compileCache?: string | undefined } },
+  where: { bundle: string; resolved: ResolvedPackage },
 ): Promise<LaunchSpec> {
   const { options, isolation, files } = state;
   const countsUser = isolation.uids !== null && isolation.cgroups === null;
@@ -166,7 +168,11 @@ async function launchSpec(
     instanceId: spec.instanceId,
     generation: spec.generation,
     bundleDir: where.bundle,
-    listen: { host: options.instanceHost, port: spec.port },
+    listen: {
+      host: options.instanceHost,
+      port: spec.port,
+      ...(spec.listenFd === undefined ? {} : { fd: 3 }),
+    },
     hosts: spec.publicHosts.map((host) => host.toLowerCase()),
     origins: [
       ...options.origins,
@@ -188,7 +194,7 @@ async function launchSpec(
       netNamespace: isolation.netNamespace,
       prlimit: isolation.prlimit,
       userProcessesMax: countsUser ? spec.limits.processesMax + userProcessesExtra : null,
-      compileCache: where.resolved.compileCache ?? null,
+      compileCache: state.caches.find(where.resolved.dir),
       httpPort: spec.type.transport === 'streamable-http' ? await freePort() : null,
     }),
     secrets: secretsOf(spec),

@@ -88,7 +88,8 @@ export interface LaunchSpec {
   readonly instanceId: string;
   readonly generation: number;
   readonly bundleDir: string;
-  readonly listen: { readonly host: string; readonly port: number };
+  /** `fd`: a socket that already listens there, inherited from the supervisor. */
+  readonly listen: { readonly host: string; readonly port: number; readonly fd?: number };
   /** Values of Host that are served, lower case, besides those of `listen`. */
   readonly hosts: readonly string[];
   /** Values of Origin that are served; any other is refused. */

@@ -98,11 +98,11 @@ interface TurnAway {
 }
 
 function listen(server: Server, gate: Gate): Promise<number> {
-  const { host, port } = gate.spec.listen;
+  const { host, port, fd } = gate.spec.listen;
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => reject(error);
     server.once('error', onError);
-    server.listen({ host, port }, () => {
+    server.listen(fd === undefined ? { host, port } : { fd }, () => {
       server.removeListener('error', onError);
       const actual = (server.address() as AddressInfo).port;
       const own = [host, 'localhost', '127.0.0.1', '[::1]'].map((name) => `${bracketed(name)}:${actual}`);

@@ -46,6 +46,7 @@ const rowSchema = z.object({
   stopped_at: z.date().nullable(),
   restarts: z.number(),
   next_start_at: z.date().nullable(),
+  idle_minutes: z.number().nullable(),
 });
 
 /** A row as read for a decision, with the facts only the database's clock can tell. */
@@ -85,14 +86,15 @@ export interface NewInstance {
   readonly name: string;
   readonly node_id: string;
   readonly minutes: number;
+  readonly idle_minutes: number | null;
 }
 
 /** Writes a new instance; its lease starts now, by the database's clock. */
 export async function insertInstance(q: Queryable, instance: NewInstance): Promise<Instance> {
   const rows = await q.query(
     `INSERT INTO mcp_instances (id, user_id, mcp_type_id, api_key_id, access_token, access_url, assigned_port, config, name,
-       node_id, expires_at, health)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 minute', 'starting')
+       node_id, expires_at, idle_minutes, health)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp() + $11 * interval '1 minute', $12, 'starting')
      RETURNING *`,
     [
       instance.id,
@@ -106,6 +108,7 @@ export async function insertInstance(q: Queryable, instance: NewInstance): Promi
       instance.name,
       instance.node_id,
       instance.minutes,
+      instance.idle_minutes,
     ],
   );
   return rowSchema.parse(rows[0]) as Instance;
@@ -196,6 +199,15 @@ export async function listAtWork(q: Queryable, nodeId: string): Promise<Timed[]>
     [nodeId],
   );
   return rows.map(timed);
+}
+
+/** Instances of a node that sleep: their processes are stopped, their ports kept. */
+export async function listAsleep(q: Queryable, nodeId: string): Promise<Instance[]> {
+  const rows = await q.query(
+    `SELECT * FROM mcp_instances WHERE node_id = $1 AND status = 'disconnected' AND assigned_port IS NOT NULL`,
+    [nodeId],
+  );
+  return rows.map((row) => rowSchema.parse(row) as Instance);
 }
 
 /** Ids whose lease is over and whose status does not say so yet, oldest first. */

@@ -1,0 +1,93 @@
+// Idle stop and wake: no process while nobody asks, one descriptor on the port, and the next request is held and
+// answered. What is no request (an open stream, a stranger) keeps nothing awake and wakes nothing.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { InstanceView, InstanceWithToken } from '../../src/api/contract.ts';
+import { connectSdk } from '../support/clients.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+
+let daemon: Daemon;
+beforeAll(async () => {
+  daemon = await startDaemon();
+});
+afterAll(() => daemon.dispose());
+
+const asleep = async (body: Record<string, unknown> = {}): Promise<InstanceWithToken> => {
+  const instance = await daemon.create({
+    mcp_type: 'memory',
+    duration_minutes: 10,
+    idle_minutes: 0.02,
+    ...body,
+  });
+  // An open stream is not activity.
+  const client = await connectSdk(instance);
+  await client.listTools();
+  const row = await daemon.until(instance.id, 'disconnected');
+  expect(row).toMatchObject({ stop_reason: 'idle', process_id: null, assigned_port: instance.assigned_port });
+  await client.close().catch(() => {});
+  return instance;
+};
+
+const post = (instance: InstanceWithToken, token: string): Promise<Response> =>
+  fetch(instance.access_url, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+    }),
+  });
+
+describe('an idle instance', () => {
+  it('sleeps without a process and is woken by the next request, which is answered', async () => {
+    const instance = await asleep();
+    const stranger = await post(instance, 'mcp_stranger');
+    expect(stranger.status).toBe(401);
+    const stream = await fetch(instance.access_url, {
+      headers: { authorization: `Bearer ${instance.access_token}`, accept: 'text/event-stream' },
+    });
+    expect(stream.status).toBe(405);
+    expect((await daemon.get(instance.id)).status).toBe('disconnected');
+
+    const answers = await Promise.all([1, 2, 3].map(() => post(instance, instance.access_token)));
+    for (const answer of answers) {
+      expect(answer.status).toBe(200);
+      expect(await answer.text()).toContain('serverInfo');
+    }
+    expect(await daemon.get(instance.id)).toMatchObject({
+      status: 'running',
+      generation: 2,
+      assigned_port: instance.assigned_port,
+    });
+    await daemon.call('DELETE', `/instances/${instance.id}`);
+  }, 60_000);
+
+  it('is woken after its supervisor was killed, and by hand', async () => {
+    const instance = await asleep();
+    await daemon.kill9();
+    await daemon.start();
+    expect((await post(instance, instance.access_token)).status).toBe(200);
+    await daemon.until(instance.id, 'disconnected');
+    const restored = await daemon.call<InstanceView>('POST', `/instances/${instance.id}/restore`);
+    expect(restored.body.data.status).toBe('running');
+    await daemon.call('DELETE', `/instances/${instance.id}`);
+  }, 60_000);
+
+  it('gives its port back when it is stopped by hand, and when its lease ends', async () => {
+    const [stopped, expiring] = await Promise.all([asleep(), asleep({ duration_minutes: 0.3 })]);
+    await daemon.call('POST', `/instances/${stopped.id}/stop`);
+    expect(await daemon.get(stopped.id)).toMatchObject({
+      status: 'disconnected',
+      stop_reason: 'user',
+      assigned_port: null,
+    });
+    await expect(post(stopped, stopped.access_token)).rejects.toThrow();
+    expect(await daemon.until(expiring.id, 'expired')).toMatchObject({ assigned_port: null });
+    await expect(post(expiring, expiring.access_token)).rejects.toThrow();
+  }, 60_000);
+});
