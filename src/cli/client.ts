@@ -6,17 +6,17 @@ import { type CliConfig, findDaemon, type Target } from './find-daemon.ts';
 import { followStream } from './follow.ts';
 import type { SseEvent } from './sse.ts';
 
-export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-export interface SendOptions {
+interface SendOptions {
   readonly query?: Query;
   readonly body?: unknown;
   /** How long the API may hold the answer until the instance is running or failed, seconds. */
   readonly waitS?: number;
 }
 
-export interface Page<T> {
+interface Page<T> {
   readonly data: T[];
   readonly meta: { readonly next_cursor: string | null; readonly server_time: string };
 }

@@ -40,7 +40,7 @@ export interface Answer {
 }
 
 /** A command's work. Returns undefined when it has written everything itself (a stream, the daemon). */
-export type Handler<Options> = (
+type Handler<Options> = (
   context: Context,
   options: Options,
   ...args: string[]

@@ -1,18 +1,16 @@
 // The daemon the demo runs on: its own data directory, its own ports, nothing of the caller's settings. Whatever
-// happens, `close` leaves no process and no file behind; what a crashed daemon cannot end any more is found by the
-// data directory in its command line or as its working directory, a path nobody else has.
+// happens, `close` leaves no process and no file behind.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, readlink, realpath, rm, stat } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { monotonicMs, sleep } from '../base/clock.ts';
 import { Fault } from '../base/errors.ts';
+import { sweep } from './demo-sweep.ts';
 import { oneLine } from './output.ts';
 
 const readyMsMax = 90_000;
 const exitMsMax = 30_000;
-const sweepMsMax = 10_000;
 const linesMax = 40;
 
 export interface DemoDaemon {
@@ -166,44 +164,4 @@ async function end({ child, gone, dataDir, state }: Ending): Promise<void> {
   clearTimeout(timer);
   await sweep(dataDir);
   await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
-}
-
-/** Ends every process that lives in the data directory, and waits until none does. */
-async function sweep(dataDir: string): Promise<void> {
-  const startedMs = monotonicMs();
-  for (;;) {
-    const pids = await residents(dataDir);
-    if (pids.length === 0) return;
-    const spentMs = monotonicMs() - startedMs;
-    if (spentMs > sweepMsMax) {
-      throw new Fault('internal', `processes ${pids.join(', ')} of ${dataDir} could not be ended`);
-    }
-    // First a request, so that the database can close its files; then no more asking.
-    for (const pid of pids) kill(pid, spentMs < sweepMsMax / 2 ? 'SIGTERM' : 'SIGKILL');
-    await sleep(200);
-  }
-}
-
-async function residents(dataDir: string): Promise<number[]> {
-  const entries = (await readdir('/proc').catch(() => []))
-    .map(Number)
-    .filter((pid) => pid > 1 && pid !== process.pid);
-  const found = await Promise.all(
-    entries.map(async (pid) => {
-      const [cwd, argv] = await Promise.all([
-        readlink(`/proc/${pid}/cwd`).catch(() => ''),
-        readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
-      ]);
-      return `${cwd}/`.startsWith(`${dataDir}/`) || argv.includes(dataDir) ? [pid] : [];
-    }),
-  );
-  return found.flat();
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // Gone meanwhile, which is what was wanted.
-  }
 }

@@ -21,7 +21,7 @@ export function instanceTable(instances: readonly InstanceView[], paint: Paint):
 }
 
 /** Status with what makes it worth a look: bad health, why it stopped. */
-export function statusText(instance: InstanceView, paint: Paint): string {
+function statusText(instance: InstanceView, paint: Paint): string {
   const status = paintStatus(instance.status, paint);
   const remark =
     instance.status === 'running' || instance.status === 'pending'
