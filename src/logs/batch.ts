@@ -14,8 +14,8 @@ const batchBytesMax = 4 * 1024 * 1024;
 const pieceBytesMax = 64 * 1024;
 
 export interface Batch {
-  /** Rows of COPY text by instance, in the order of their lines, many to a string. */
-  readonly rows: Map<string, string[]>;
+  /** Rows of COPY text by instance, in the order of their lines, many to a block. */
+  readonly rows: Map<string, Buffer[]>;
   readonly moves: Map<Spool, OffsetMove>;
   /** A time on each UTC day that occurs: partitions may have to be made for them. */
   readonly days: Map<number, Date>;
@@ -92,9 +92,11 @@ function take(batch: Batch, spool: Spool, piece: Piece, options: GatherOptions):
     note(`the end of a log line was lost: ${piece.lostBytes} bytes of it are here`, meta);
   }
   for (const [id, rows] of texts) {
+    // Bytes at once: text that is held until the batch is full costs the garbage collector twice the work.
+    const block = Buffer.from(rows);
     const before = batch.rows.get(id);
-    if (before === undefined) batch.rows.set(id, [rows]);
-    else before.push(rows);
+    if (before === undefined) batch.rows.set(id, [block]);
+    else before.push(block);
   }
   const earlier = batch.moves.get(spool);
   batch.moves.set(spool, {

@@ -39,7 +39,7 @@ export async function storeBatch(batch: Batch, options: StoreOptions): Promise<v
 async function attempt(
   batch: Batch,
   options: StoreOptions,
-  copy: (tx: Tx, blocks: readonly string[]) => Promise<void>,
+  copy: (tx: Tx, blocks: readonly Buffer[]) => Promise<void>,
 ): Promise<void> {
   await options.db.tx(async (tx) => {
     const mentioned = [...batch.rows.keys()];
@@ -60,17 +60,17 @@ async function attempt(
 }
 
 /** Stores blocks of rows; where PostgreSQL refuses, ever smaller ones, down to the row it is about. */
-async function copyHalving(tx: Tx, blocks: readonly string[]): Promise<void> {
+async function copyHalving(tx: Tx, blocks: readonly Buffer[]): Promise<void> {
   await tx.query('SAVEPOINT half');
   try {
     await copyLogs(tx, blocks);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     await tx.query('ROLLBACK TO SAVEPOINT half');
-    const [block = ''] = blocks;
+    const [block = Buffer.alloc(0)] = blocks;
     const parts = blocks.length > 1 ? blocks : rowsOf(block);
     if (parts.length === 1) {
-      await copyLogs(tx, [replaceContent(block, codeOf(error))]);
+      await copyLogs(tx, [Buffer.from(replaceContent(block.toString(), codeOf(error)))]);
     } else {
       const middle = parts.length >> 1;
       await copyHalving(tx, parts.slice(0, middle));
@@ -81,11 +81,14 @@ async function copyHalving(tx: Tx, blocks: readonly string[]): Promise<void> {
 }
 
 /** A newline in COPY's text always ends a row. */
-function rowsOf(block: string): string[] {
-  return block
-    .split('\n')
-    .slice(0, -1)
-    .map((row) => `${row}\n`);
+function rowsOf(block: Buffer): Buffer[] {
+  const rows: Buffer[] = [];
+  for (let from = 0; from < block.length; ) {
+    const end = block.indexOf(0x0a, from) + 1;
+    rows.push(block.subarray(from, end));
+    from = end;
+  }
+  return rows;
 }
 
 function codeOf(error: unknown): string {

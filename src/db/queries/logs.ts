@@ -135,8 +135,8 @@ export async function newestLogId(q: Queryable): Promise<string | undefined> {
 /** Columns of the COPY, in the order rows are written in. */
 const copied = 'id, mcp_instance_id, timestamp, level, source, message, metadata, seq';
 
-/** Stores rows in the text format of COPY, each ending in a newline. All of them or, with an error, none. */
-export async function copyLogs(tx: Tx, chunks: Iterable<string>): Promise<void> {
+/** Stores blocks of rows in the text format of COPY, each row ending in a newline. All of them or, with an error, none. */
+export async function copyLogs(tx: Tx, chunks: Iterable<Buffer>): Promise<void> {
   await pipeline(chunks, tx.client.query(copyFrom(`COPY mcp_logs (${copied}) FROM STDIN`)));
 }
 
