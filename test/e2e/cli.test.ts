@@ -1,7 +1,7 @@
 // The command line against a real supervisor, through bin/minimcp.js as people start it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceView } from '../../src/api/contract.ts';
@@ -79,7 +79,7 @@ describe('the life of an instance', () => {
     await cli(['rm', 'talks']);
   });
 
-  it('is put into a client, with a new token that works', async () => {
+  it('is put into clients, each time with a new token that works', async () => {
     const made = await json(['run', 'memory', '--ttl', '5m', '--name', 'notes']);
     const config = await json(['config', 'notes', '--client', 'vscode']);
     expect(config.document.servers.notes.url).toBe(made.access_url);
@@ -95,6 +95,34 @@ describe('the life of an instance', () => {
     expect(connected.stdout + connected.stderr).not.toContain(token);
     await (await connectSdk({ access_url: made.access_url, access_token: token })).close();
     await expect(connectSdk(made)).rejects.toThrow();
+
+    const missing = await cli(['connect', 'notes', 'claude-code', '--yes'], {
+      env: { PATH: '/usr/bin:/bin' },
+    });
+    expect(missing.stderr).toContain('claude cannot be run');
+    // No new token was made for a client that is not there.
+    await (await connectSdk({ access_url: made.access_url, access_token: token })).close();
+    const path = join(daemon.dataDir, 'programs');
+    await mkdir(path);
+    await writeFile(join(path, 'claude'), `#!/bin/sh\nprintf '%s\\n' "$@" >> "${path}/said"\n`, {
+      mode: 0o755,
+    });
+    const run = await cli(['connect', 'notes', 'claude-code', '--yes'], {
+      env: { PATH: `${path}:/usr/bin:/bin` },
+    });
+    const said = (await readFile(join(path, 'said'), 'utf8')).split('\n');
+    expect(said.slice(1, 8)).toEqual([
+      'mcp',
+      'add',
+      '--transport',
+      'http',
+      'notes',
+      made.access_url,
+      '--header',
+    ]);
+    const last = said[8]?.replace('Authorization: Bearer ', '') ?? '';
+    expect(run.stdout + run.stderr).not.toContain(last);
+    await (await connectSdk({ access_url: made.access_url, access_token: last })).close();
     await cli(['rm', 'notes']);
   });
 

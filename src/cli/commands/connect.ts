@@ -45,6 +45,9 @@ async function connect(
     );
   }
   const plan = file === undefined ? undefined : await readPlan(file, preview.config);
+  const [program] = preview.config.command ?? [];
+  // Before a token is made for it: whether it is there at all.
+  if (plan === undefined && program !== undefined) await runClient(context, [program, '--version']);
   context.note(configText({ ...preview.config, link: null, notes: [] }, (_format, text) => text));
   const makesToken = options.tokenFromEnv === undefined;
   const steps = [
@@ -62,7 +65,7 @@ async function connect(
     newToken: makesToken,
   });
   if (plan !== undefined) await writePlan(plan, config);
-  else await runClient(context, config);
+  else await runClient(context, config.command ?? []);
   return done(context, config, token, plan?.file);
 }
 
@@ -91,8 +94,8 @@ function done(
   };
 }
 
-async function runClient(context: Context, config: ClientConfig): Promise<void> {
-  const [program = '', ...args] = config.command ?? [];
+async function runClient(context: Context, command: readonly string[]): Promise<void> {
+  const [program = '', ...args] = command;
   const code = await new Promise<number>((resolve, reject) => {
     // Its words go to standard error: standard output is for the answer.
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], signal: context.signal });
