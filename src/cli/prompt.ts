@@ -42,24 +42,25 @@ export async function confirm(streams: Streams, question: string, signal: AbortS
 }
 
 function ask(streams: Streams, question: string, signal: AbortSignal, hidden: boolean): Promise<string> {
-  streams.err.write(question);
   // readline echoes through its output: a secret gets one that swallows everything.
   const output = hidden ? new Writable({ write: (_chunk, _encoding, done) => done() }) : streams.err;
   const lines = createInterface({ input: streams.in, output, terminal: true });
+  // Only now: what is typed before readline has the terminal would be echoed by the terminal itself.
+  if (hidden) streams.err.write(question);
   return new Promise((resolve, reject) => {
     const onAbort = (): void => lines.close();
     signal.addEventListener('abort', onAbort, { once: true });
     let answer: string | undefined;
-    lines.once('line', (line) => {
-      answer = line;
-      lines.close();
-    });
     lines.once('SIGINT', () => lines.close());
     lines.once('close', () => {
       signal.removeEventListener('abort', onAbort);
-      if (hidden) streams.err.write('\n');
+      if (hidden || answer === undefined) streams.err.write('\n');
       if (answer === undefined) reject(new Fault('malformed_request', 'no answer was given'));
       else resolve(answer);
+    });
+    lines.question(hidden ? '' : question, (line) => {
+      answer = line;
+      lines.close();
     });
   });
 }

@@ -76,9 +76,11 @@ function done(
   file: string | undefined,
 ): Answer {
   const where = file ?? config.command?.[0] ?? config.where;
+  // No link was shown.
+  const notes = config.notes.filter((note) => !note.startsWith('The link '));
   const lines = [
     `${config.title} has it now (${where}).`,
-    ...config.notes.map((note) => context.paint('dim', note)),
+    ...notes.map((note) => context.paint('dim', note)),
   ];
   const carries = token !== undefined && config.content.includes(token);
   if (!carries && token !== undefined) lines.push(`access token: ${token}  (shown only now)`);
