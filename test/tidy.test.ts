@@ -27,7 +27,7 @@ const rows: readonly (readonly string[])[] = [
 
 /** Programs that stand apart, and all they may know. */
 const apart: Readonly<Record<string, readonly string[]>> = {
-  shim: ['base/errors', 'base/clock', 'domain/restart', 'shim/contract'],
+  shim: ['base/errors', 'base/clock', 'domain/restart', 'domain/server-type', 'shim/contract'],
   cli: ['base', 'domain', 'api/contract'],
 };
 

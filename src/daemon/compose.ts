@@ -15,9 +15,11 @@ import { createPackageStore } from '../catalog/package-store.ts';
 import { createListener } from '../db/listen.ts';
 import { type Db, isReachable } from '../db/pool.ts';
 import { readApiKey } from '../db/queries/api-keys.ts';
+import { readInstance } from '../db/queries/instances.ts';
 import { logChannel } from '../db/queries/logs.ts';
 import { setNodeState } from '../db/queries/nodes.ts';
 import { limitsOf } from '../domain/limits.ts';
+import type { Era } from '../domain/server-type.ts';
 import { createAdmission } from '../instances/admission.ts';
 import { createApply } from '../instances/apply.ts';
 import { createChanges } from '../instances/changes.ts';
@@ -236,12 +238,27 @@ async function furnish(
     publicUrl: config.publicUrl,
   });
 
+  const storeEra = async (id: string, era: Era): Promise<void> => {
+    const type = await readInstance(db, id).then((found) => found && catalog.getById(found.row.mcp_type_id));
+    if (type?.era !== 'unknown') return;
+    await catalog.setEra(type, era);
+    log.info({ type: type.name, version: type.package_version, era }, 'found what a server speaks');
+  };
   const watching = new AbortController();
   const recovering: Service = {
     name: 'recovery',
     async start() {
       driver.watch(
-        createNewsListener({ apply, effects, log, spooled: (id, generation) => ingest.poke(id, generation) }),
+        createNewsListener({
+          apply,
+          effects,
+          log,
+          spooled: (id, generation) => ingest.poke(id, generation),
+          eraFound: (id, era) =>
+            void storeEra(id, era).catch((error: unknown) =>
+              log.warn({ err: error }, 'an era was not stored'),
+            ),
+        }),
         watching.signal,
       );
       const found = await reconcile(recovery);

@@ -2,6 +2,7 @@
 // apply drops what is stale.
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { Era } from '../domain/server-type.ts';
 import type { News } from '../runtime/driver.ts';
 import type { Apply } from './apply.ts';
 import type { Effects } from './effects.ts';
@@ -13,6 +14,8 @@ export interface NewsOptions {
   readonly log: Logger;
   /** New lines are in a spool. */
   readonly spooled: (instanceId: string, generation: number) => void;
+  /** A shim has found out what its server speaks. */
+  readonly eraFound: (instanceId: string, era: Era) => void;
 }
 
 /** Makes the listener for Driver.watch. It never throws: what cannot be applied now is found by reconcile. */
@@ -23,6 +26,7 @@ export function createNewsListener(options: NewsOptions): (news: News) => void {
       options.spooled(news.instanceId, news.generation);
       return options.effects.ended(news.instanceId, news.generation);
     }
+    if (news.shim?.era !== undefined) options.eraFound(news.instanceId, news.shim.era);
     const occurrence = occurrenceOf(news);
     if (occurrence === undefined) return;
     options

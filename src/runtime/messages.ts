@@ -2,6 +2,7 @@
 // shim may be newer than this supervisor, so fields it does not know are ignored; what does not fit is refused.
 import { z } from 'zod';
 import { isolationLevels, stopReasons } from '../domain/instance.ts';
+import { eras } from '../domain/server-type.ts';
 import type { ControlNews, ControlReply, ExitRecord, ShimState } from '../shim/contract.ts';
 import type { Limits } from './driver.ts';
 
@@ -57,6 +58,7 @@ const stateSchema = z.object({
     .object({ name: text(1_000), version: text(1_000), protocolVersion: text(100) })
     .nullable()
     .catch(null),
+  era: z.enum(eras).optional().catch(undefined),
   sessions: count,
   inFlight: count,
   requests: count,

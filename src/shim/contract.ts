@@ -143,6 +143,8 @@ export interface ShimState {
     readonly version: string;
     readonly protocolVersion: string;
   } | null;
+  /** What the server speaks, once that has been found out; absent before, and when it was known at the start. */
+  readonly era?: Era | undefined;
   readonly sessions: number;
   readonly inFlight: number;
   readonly requests: number;

@@ -3,6 +3,7 @@
 import { rmSync, writeSync } from 'node:fs';
 import { afterMonotonic } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import type { Era } from '../domain/server-type.ts';
 import { createBridge } from './bridge/bridge.ts';
 import type { Child } from './child.ts';
 import {
@@ -20,6 +21,7 @@ import { createKeeper, type Keeper } from './keeper.ts';
 import { cleanMeta, cleanText, cutText } from './log-text.ts';
 import { readOutput } from './output.ts';
 import { createPace } from './pace.ts';
+import { probeEra } from './probe-era.ts';
 import { createRedactor } from './redact.ts';
 import type { Say } from './seams.ts';
 import { openSpool } from './spool.ts';
@@ -28,6 +30,8 @@ import { createTail } from './tail.ts';
 /** Words of the shim in its log: so many at once, then so many a second; the rest is counted. */
 const wordsAtOnce = 500;
 const wordsPerSecond = 50;
+/** How long after the first readiness a server of unknown era is asked about it. */
+const eraProbeDelayMs = 2_000;
 
 /** Runs the instance to its end, which is the end of the process. */
 export function run(spec: LaunchSpec, first: Child): void {
@@ -59,6 +63,7 @@ export function run(spec: LaunchSpec, first: Child): void {
     spool.append('system', level, word, meta && (cleanMeta(meta, redact) as Record<string, unknown>));
   };
 
+  let era: Era | undefined;
   const bridge = createBridge({ spec, say });
   const door = createDoor({ spec, say, handle: (request, response) => bridge.handle(request, response) });
   const state = (): ShimState => ({
@@ -70,6 +75,7 @@ export function run(spec: LaunchSpec, first: Child): void {
     childPid: kept.child.hasExited() ? null : kept.child.pid,
     restarts: kept.restarts,
     server: kept.server,
+    ...(era === undefined ? {} : { era }),
     ...bridge.counters(),
     rssBytes: process.memoryUsage.rss(),
   });
@@ -104,10 +110,25 @@ export function run(spec: LaunchSpec, first: Child): void {
     readOutput: (child) =>
       readOutput({ child, transport: spec.child.transport, bridge, spool, tail, text, bounds, say }),
     say,
-    onPhase: () => control.stateChanged(),
+    onPhase: () => {
+      control.stateChanged();
+      if (kept.phase === 'running') findEra();
+    },
     onFailed: fail,
   });
   keeper = kept;
+
+  // Later, and only once: the first calls of the instance must not share the processor with a probe.
+  let asked = spec.child.era !== 'unknown' || spec.child.transport !== 'stdio';
+  function findEra(): void {
+    if (asked) return;
+    asked = true;
+    setTimeout(async () => {
+      if (ending.begun()) return;
+      era = await probeEra(spec.child, spec.child.startTimeoutMs);
+      control.stateChanged();
+    }, eraProbeDelayMs).unref();
+  }
 
   let cancelDeadline = (): void => {};
   function setLease(lease: Lease): void {
