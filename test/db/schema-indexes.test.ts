@@ -1,0 +1,193 @@
+// The statements that run often, on tables as large as they may become: each is answered from an index, under row-level
+// security where the API runs it so. The statements are taken from the functions that send them.
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Principal, Queryable } from '../../src/db/pool.ts';
+import { deleteApiKey, listApiKeys, readApiKey } from '../../src/db/queries/api-keys.ts';
+import { listEvents } from '../../src/db/queries/event-views.ts';
+import { listInstanceViews } from '../../src/db/queries/instance-views.ts';
+import {
+  countAgainstQuota,
+  listAsleep,
+  listAtWork,
+  listAtWorkOf,
+  listOverdue,
+  readInstance,
+  takeWarnings,
+} from '../../src/db/queries/instances.ts';
+import {
+  logsStoredAfter,
+  newestLogId,
+  newestLogIdOf,
+  pageLogs,
+  scanLogs,
+} from '../../src/db/queries/logs.ts';
+import { type TestDatabase, testDatabase } from '../support/database.ts';
+import { addType, addUser } from '../support/rows.ts';
+
+let database: TestDatabase;
+let userId: string;
+let instanceId: string;
+const nodeId = 'node-1';
+const instances = 100_000;
+const lines = 200_000;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  const { db } = database;
+  const typeId = await addType(db);
+  await db.query(`INSERT INTO nodes (id, epoch) SELECT 'node-' || n, 1 FROM generate_series(1, 10) AS n`);
+  await db.query(
+    `INSERT INTO users (email, password_hash, name) SELECT n || '@example.com', '!', 'u' FROM generate_series(1, 5000) AS n`,
+  );
+  await db.query(
+    `INSERT INTO crypto_keys (key_id, check_value, state) VALUES ('k1', 'x', 'active'), ('k2', 'x', 'decrypt')`,
+  );
+  await db.query(
+    `INSERT INTO api_keys (user_id, mcp_type_id, encrypted_key, encryption_iv, key_id) SELECT id, $1, 'x', 'x', 'k1' FROM users`,
+    [typeId],
+  );
+  // One in a hundred is at work, as the years make it.
+  await db.query(
+    `INSERT INTO mcp_instances (user_id, mcp_type_id, node_id, name, access_token, access_url, status, assigned_port,
+       created_at, expires_at, deleted_at)
+     SELECT u.id, $1, 'node-' || (1 + n % 10), 'i-' || n, md5(n::text) || n, 'http://127.0.0.1/mcp',
+       CASE WHEN n % 100 = 0 THEN 'running' ELSE 'expired' END, CASE WHEN n % 100 = 0 THEN 3001 + n / 100 END,
+       now() - n * interval '1 minute', now() + (1 - n % 100) * interval '1 minute', CASE WHEN n % 2 = 1 THEN now() END
+     FROM generate_series(1, $2::int) AS n
+     JOIN (SELECT id, row_number() OVER () AS at FROM users) AS u ON u.at = 1 + n % 5000`,
+    [typeId, instances],
+  );
+  const some = await db.query<{ id: string; user_id: string }>(
+    `SELECT id, user_id FROM mcp_instances WHERE status = 'running' ORDER BY id LIMIT 200`,
+  );
+  ({ id: instanceId, user_id: userId } = some[0] ?? { id: '', user_id: '' });
+  await db.query(
+    `INSERT INTO mcp_logs (id, mcp_instance_id, timestamp, level, message)
+     SELECT ('01a1fcf8-' || lpad(to_hex(n / 65536), 4, '0') || '-7' || lpad(to_hex(n / 16 % 4096), 3, '0') || '-8' || to_hex(n % 16) || '00-000000000000')::uuid,
+       ($1::uuid[])[1 + n % 200], now() - (200000 - n) * interval '10 milliseconds',
+       CASE WHEN n % 50 = 0 THEN 'error' ELSE 'info' END, 'a line'
+     FROM generate_series(1, $2::int) AS n`,
+    [some.map((row) => row.id), lines],
+  );
+  await db.query(
+    `INSERT INTO mcp_events (id, mcp_instance_id, user_id, event_type, created_at)
+     SELECT gen_random_uuid(), id, user_id, 'created', now() - (random() * 1000) * interval '1 second' FROM mcp_instances LIMIT 50000`,
+  );
+  await db.query('ANALYZE');
+}, 120_000);
+afterAll(() => database.dispose());
+
+interface Plan {
+  readonly 'Node Type': string;
+  readonly 'Index Name'?: string;
+  readonly 'Relation Name'?: string;
+  readonly Plans?: readonly Plan[];
+}
+
+/** How PostgreSQL answers what `send` asks: the indexes it uses and the tables it reads from end to end. */
+async function planOf(
+  send: (q: Queryable) => Promise<unknown>,
+  principal?: Principal,
+): Promise<{ indexes: string[]; scanned: string[]; ms: number }> {
+  let asked: { sql: string; params: readonly unknown[] } | undefined;
+  const listening: Queryable = {
+    query: (sql, params = []) => {
+      asked ??= { sql, params };
+      return Promise.reject(new Error('heard'));
+    },
+  };
+  await send(listening).catch(() => {});
+  const { sql, params } = asked ?? { sql: '', params: [] };
+  const explain = (q: Queryable) =>
+    q.query<{ 'QUERY PLAN': [{ Plan: Plan; 'Execution Time': number }] }>(
+      `EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`,
+      params,
+    );
+  const rows =
+    principal === undefined ? await explain(database.db) : await database.db.as(principal, explain);
+  const [{ Plan: top, 'Execution Time': ms } = { Plan: { 'Node Type': '' }, 'Execution Time': 0 }] =
+    rows[0]?.['QUERY PLAN'] ?? [];
+  const nodes = [top];
+  for (const node of nodes) nodes.push(...(node.Plans ?? []));
+  return {
+    indexes: [...new Set(nodes.flatMap((node) => node['Index Name'] ?? []))],
+    // A partition that is empty costs nothing, and is read as one pleases.
+    scanned: nodes
+      .filter((node) => node['Node Type'] === 'Seq Scan' && !/_p\d+$/.test(node['Relation Name'] ?? ''))
+      .flatMap((node) => node['Relation Name'] ?? []),
+    ms,
+  };
+}
+
+const all = { includeEnded: true, after: null, limit: 50 };
+const page = { after: null, limit: 100 };
+type Ask = (q: Queryable) => Promise<unknown>;
+const asPerson: readonly [string, Ask, RegExp][] = [
+  [
+    'own instances',
+    (q) => listInstanceViews(q, { ...all, viewerId: userId }),
+    /user_created|user_status|_name/,
+  ],
+  ['last lines', (q) => pageLogs(q, { instanceId, ...page }), /timestamp|pkey/],
+  ['last warnings', (q) => pageLogs(q, { instanceId, level: 'warn', ...page }), /timestamp|level|pkey/],
+  ['first lines', (q) => scanLogs(q, { instanceId, ...page }), /timestamp|pkey/],
+  [
+    'lines since a moment ago',
+    (q) => pageLogs(q, { instanceId, since: new Date(Date.now() - 60_000), ...page }),
+    /timestamp|pkey/,
+  ],
+  [
+    'lines stored after one',
+    (q) => logsStoredAfter(q, { instanceId, afterId: '01a1fcf8-0002-7fff-8f00-000000000000', limit: 200 }),
+    /pkey/,
+  ],
+  ['the newest line of an instance', (q) => newestLogIdOf(q, instanceId), /pkey/],
+  [
+    'events of an instance',
+    (q) => listEvents(q, { viewerId: null, instanceId, after: null, limit: 50 }),
+    /instance/,
+  ],
+  ['own events', (q) => listEvents(q, { viewerId: userId, after: null, limit: 50 }), /user_id|created_at/],
+];
+const asAdmin: readonly [string, Ask, RegExp][] = [
+  ['everyone’s instances', (q) => listInstanceViews(q, { ...all, viewerId: null }), /created/],
+  ['everyone’s events', (q) => listEvents(q, { viewerId: null, after: null, limit: 50 }), /created_at/],
+  ['last lines', (q) => pageLogs(q, { instanceId, ...page }), /timestamp|pkey/],
+];
+const asSupervisor: readonly [string, Ask, RegExp][] = [
+  ['an instance', (q) => readInstance(q, instanceId), /pkey/],
+  ['a node’s work', (q) => listAtWork(q, nodeId), /at_work|status/],
+  ['a node’s sleepers', (q) => listAsleep(q, nodeId), /port/],
+  ['what is overdue', (q) => listOverdue(q, nodeId, 100), /expires_at|status|at_work/],
+  ['who is to be warned', (q) => takeWarnings(q, nodeId, 5), /at_work|status|expires_at/],
+  ['a quota', (q) => countAgainstQuota(q, userId), /user/],
+  ['a person’s work', (q) => listAtWorkOf(q, userId), /user/],
+  ['the key for a launch', (q) => readApiKey(q, userId, randomUUID()), /api_keys/],
+  ['a person’s keys', (q) => listApiKeys(q, userId), /api_keys/],
+  ['a key to remove', (q) => deleteApiKey(q, userId, randomUUID()), /api_keys/],
+  ['about the newest line', (q) => newestLogId(q), /timestamp/],
+];
+
+describe('from an index, among 100,000 instances and many lines, comes', () => {
+  it.each(asPerson)('for a person: %s', async (_what, ask, index) => {
+    await holds(await planOf(ask, { userId, role: 'user' }), index);
+  });
+  it.each(asAdmin)('for an admin: %s', async (_what, ask, index) => {
+    const admin = await addUser(database.db, 'admin');
+    await holds(await planOf(ask, { userId: admin, role: 'admin' }), index);
+  });
+  it.each(asSupervisor)('for the supervisor: %s', async (_what, ask, index) => {
+    await holds(await planOf(ask), index);
+  });
+});
+
+function holds(plan: Awaited<ReturnType<typeof planOf>>, index: RegExp): void {
+  expect(plan.scanned.filter((table) => /mcp_instances|mcp_logs|mcp_events|api_keys/.test(table))).toEqual(
+    [],
+  );
+  expect(
+    plan.indexes.some((name) => index.test(name)),
+    plan.indexes.join(),
+  ).toBe(true);
+}
