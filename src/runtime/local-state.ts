@@ -2,6 +2,7 @@
 import type { Logger } from '../base/log.ts';
 import type { IsolationLevel } from '../domain/instance.ts';
 import type { ServerType } from '../domain/server-type.ts';
+import type { CompileCaches } from './compile-cache.ts';
 import type { Handle } from './driver.ts';
 import type { Isolation } from './isolation.ts';
 import type { Links } from './links.ts';
@@ -19,8 +20,6 @@ export interface ResolvedPackage {
   readonly dir: string;
   /** The script, relative to it. */
   readonly script: string;
-  /** Read-only directory with the server's compiled code, when there is one. */
-  readonly compileCache?: string | undefined;
 }
 
 export interface LocalDriverOptions {
@@ -49,6 +48,7 @@ export interface LocalState {
   readonly files: RuntimeFiles;
   readonly isolation: Isolation;
   readonly links: Links;
+  readonly caches: CompileCaches;
   /** Which generation a user id belongs to now. */
   readonly tenants: Map<number, string>;
 }

@@ -5,6 +5,7 @@ import { Fault, messageOf } from '../base/errors.ts';
 import type { ExitRecord } from '../shim/contract.ts';
 import { readRecord, removeHome, writeBroken } from './bundle.ts';
 import { groupMembers } from './cgroups.ts';
+import { createCompileCaches } from './compile-cache.ts';
 import type { Driver, Handle, News, Usage } from './driver.ts';
 import {
   inspectGeneration,
@@ -42,7 +43,8 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
   refuseUnreachable(found, dataDir);
   const isolation = options.isolationMax === undefined ? found : capIsolation(found, options.isolationMax);
   const links = createLinks({ dataDir, epoch: options.epoch, log, onNews: emit });
-  const state: LocalState = { options, files, isolation, links, tenants: new Map() };
+  const caches = createCompileCaches({ dataDir, files, isolation, log });
+  const state: LocalState = { options, files, isolation, links, caches, tenants: new Map() };
   await removeOrphanGroups(state);
   const starting = new Map<string, Promise<Handle>>();
   const stopping = new Map<string, Promise<ExitRecord | null>>();
@@ -96,6 +98,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
       watchdog.stop();
       links.close();
       listeners.clear();
+      await caches.close();
     },
   };
 }

@@ -19,8 +19,8 @@ export interface SandboxSpec {
   readonly packageDir: string;
   readonly home: string;
   readonly tmp: string;
-  /** A read-only directory of compiled code for the server, or null. */
-  readonly compileCache?: string | null;
+  /** A directory of compiled code for the server; writable only while it is made. */
+  readonly compileCache?: { readonly dir: string; readonly writable: boolean } | null;
   readonly network: 'none' | 'host';
   readonly readOnlyPaths: readonly string[];
 }
@@ -67,13 +67,17 @@ export function sandboxArgv(spec: SandboxSpec): string[] {
     ...['--proc', '/proc', '--dev', '/dev', '--size', String(16 * 1024 * 1024), '--tmpfs', '/dev/shm'],
     ...['--remount-ro', '/dev'],
     ...bind('--ro-bind', spec.packageDir, inside.package),
-    ...(spec.compileCache ? bind('--ro-bind', spec.compileCache, inside.cache) : []),
+    ...cacheBind(spec.compileCache),
     ...spec.readOnlyPaths.flatMap((path) => bind('--ro-bind-try', path, path)),
     ...bind('--bind', spec.home, inside.home),
     ...bind('--bind', spec.tmp, inside.tmp),
     ...['--remount-ro', '/', '--chdir', inside.home],
     '--',
   ];
+}
+
+function cacheBind(cache: SandboxSpec['compileCache']): string[] {
+  return cache ? bind(cache.writable ? '--bind' : '--ro-bind', cache.dir, inside.cache) : [];
 }
 
 function libraryBinds(libraries: readonly string[]): string[] {

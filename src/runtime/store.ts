@@ -3,7 +3,7 @@
 // copied; a directory appears whole or not at all.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, copyFileSync, linkSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, constants, copyFileSync, linkSync, statSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { runHelper } from './launcher.ts';
@@ -43,10 +43,14 @@ export async function publish(target: string, fill: (draft: string) => Promise<v
   }
 }
 
+/** Names of what is only there while somebody works on it, with the process that does. */
+const draftPattern = /^(?:.+\.(\d+)-[0-9a-f]{8}\.draft|(?:warm|npm|probe)-(\d+)(?:-\w+)?)$/;
+
 /** Removes drafts that a kill left behind, of processes that are gone. */
-export async function removeDrafts(dir: string): Promise<void> {
+async function removeDrafts(dir: string): Promise<void> {
   for (const name of await readdir(dir).catch(() => [])) {
-    const pid = Number(/\.(\d+)-[0-9a-f]{8}\.draft$/.exec(name)?.[1]);
+    const match = draftPattern.exec(name);
+    const pid = Number(match?.[1] ?? match?.[2]);
     if (pid > 0 && pid !== process.pid && !exists(pid))
       await rm(join(dir, name), { recursive: true, force: true });
   }
@@ -67,7 +71,13 @@ export function placeFile(from: string, to: string, mode: 0o644 | 0o755): void {
   // A link shares owner and mode with the original: only one that nobody else can write and all can use is safe.
   const safe = uid === process.getuid?.() && (has & 0o022) === 0 && (has & mode & 0o005) === (mode & 0o005);
   if (safe && linked(from, to)) return;
-  copyFileSync(from, to);
+  copyAsOurs(from, to, mode);
+}
+
+/** Copies a file and owns the copy: the system's own copying keeps the owner, who could then change it. */
+export function copyAsOurs(from: string, to: string, mode: number): void {
+  copyFileSync(from, to, constants.COPYFILE_EXCL);
+  chownSync(to, process.getuid?.() ?? -1, process.getgid?.() ?? -1);
   chmodSync(to, mode);
 }
 
@@ -93,7 +103,7 @@ export interface RuntimeFiles {
 /** Puts the Node binary and the sandbox's own files into the store. */
 export async function placeRuntime(dataDir: string, nodeBinary: string): Promise<RuntimeFiles> {
   const dir = await openStore(dataDir);
-  await removeDrafts(dir);
+  for (const place of ['.', 'packages', 'caches']) await removeDrafts(join(dir, place));
   const { version, libraries } = await lookAtNode(nodeBinary);
   const home = join(dir, `node-${version}-${process.platform}-${process.arch}`);
   await publish(home, async (draft) => {

@@ -61,11 +61,6 @@ export async function terminate(target: Target, options: TerminateOptions): Prom
   await sweep(target, seen);
 }
 
-/** Everything that lives of a generation now. */
-export function census(target: Target): ProcessFacts[] {
-  return new Seen(target).look();
-}
-
 async function untilGone(identity: ProcessIdentity, ms: number, look: () => void): Promise<void> {
   const dueMs = monotonicMs() + ms;
   for (let turn = 1; isSame(identity) && monotonicMs() < dueMs; turn += 1) {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { IsolationLevel } from '../../src/domain/instance.ts';
 import type { ServerType } from '../../src/domain/server-type.ts';
-import type { Driver, Handle, Inspection, Limits, News, StartSpec } from '../../src/runtime/driver.ts';
+import type { Driver, Handle, Limits, News, StartSpec } from '../../src/runtime/driver.ts';
 import { createLocalDriver } from '../../src/runtime/local.ts';
 import { bundleShim, shimNodeFlags } from '../../src/runtime/shim-bundle.ts';
 import { openStore } from '../../src/runtime/store.ts';
@@ -188,10 +188,6 @@ export async function openTestDriver(
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
-}
-
-export function isAlive(inspection: Inspection): boolean {
-  return inspection.state === 'alive';
 }
 
 let lastId = 0;
