@@ -12,13 +12,19 @@ import { root } from '../support/source.ts';
 
 const bin = join(root, 'bin', 'minimcp.js');
 let scratch: string;
+const started: ChildProcess[] = [];
 
 beforeEach(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'mm-'));
   // As root the database runs as another user, who must be able to pass.
   await chmod(scratch, 0o711);
 });
-afterEach(() => rm(scratch, { recursive: true, force: true, maxRetries: 5 }));
+afterEach(async () => {
+  // Only a test that failed has left anything.
+  for (const pid of processesOf(scratch)) process.kill(Number(pid), 'SIGKILL');
+  for (const child of started.splice(0)) child.kill('SIGKILL');
+  await rm(scratch, { recursive: true, force: true, maxRetries: 5 });
+});
 
 /** Processes with `text` in their command line, or that stand in a directory of that name. */
 function processesOf(text: string): string[] {
@@ -43,6 +49,7 @@ function start(
     env: { PATH: process.env.PATH, HOME: scratch, TMPDIR: scratch, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  started.push(child);
   let output = '';
   const waiting: (() => void)[] = [];
   for (const stream of [child.stdout, child.stderr]) {
