@@ -5,7 +5,7 @@ export const statuses = ['pending', 'running', 'stopping', 'expired', 'disconnec
 export type Status = (typeof statuses)[number];
 
 /** Statuses in which processes may live and a port is held. */
-export const atWork = ['pending', 'running', 'stopping'] as const satisfies readonly Status[];
+const atWork = ['pending', 'running', 'stopping'] as const satisfies readonly Status[];
 
 export function isAtWork(status: Status): boolean {
   return (atWork as readonly Status[]).includes(status);

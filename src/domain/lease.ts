@@ -2,7 +2,7 @@
 import { type Fault, fieldFault } from '../base/errors.ts';
 
 /** Shortest lease anyone may ask for, minutes. */
-export const minutesMin = 0.1;
+const minutesMin = 0.1;
 
 /**
  * Checks a wish for a lease or an extension.

@@ -48,7 +48,7 @@ const guards = {
 export type Guard = keyof typeof guards;
 
 /** Reasons after which an instance is in error rather than merely disconnected. */
-export const failures: readonly StopReason[] = ['start_failed', 'start_timeout', 'crash_loop', 'limit'];
+const failures: readonly StopReason[] = ['start_failed', 'start_timeout', 'crash_loop', 'limit'];
 
 export interface Branch {
   readonly when?: Guard;

@@ -36,7 +36,7 @@ export function limitsOf(said: ServerType['resource_limits'], ceiling: Ceiling):
 const units: Readonly<Record<string, number>> = { '': 1, k: 1024, m: mebibyte, g: 1024 * mebibyte };
 
 /** Bytes of "512m", "1.5g", "4096"; undefined for anything else. */
-export function bytesOf(text: string | undefined): number | undefined {
+function bytesOf(text: string | undefined): number | undefined {
   const match = /^(\d+(?:\.\d+)?)([kmg]?)i?b?$/i.exec(text ?? '');
   const unit = units[match?.[2]?.toLowerCase() ?? '?'];
   return match === null || unit === undefined ? undefined : Math.round(Number(match[1]) * unit);

@@ -18,7 +18,7 @@ const limitsSchema = z.object({
   diskBytesMax: count,
 }) satisfies z.ZodType<Limits>;
 
-/** What the launcher wrote down about a generation. The first fields are ShimIdentity. */
+/** What the launcher wrote down about a generation. The first fields prove who the shim is. */
 export const bundleRecordSchema = z.object({
   instanceId: z.uuid(),
   generation,

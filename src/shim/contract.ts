@@ -12,7 +12,7 @@ export const contractVersion = 1;
 export const bundleFiles = {
   /** Unix socket of the shim; one JSON document a line both ways. */
   controlSocket: 'control.sock',
-  /** Who the shim is (ShimIdentity), written by the launcher before the shim gets its spec. */
+  /** Who the shim is, as proof of its process, written by the launcher before the shim gets its spec. */
   identity: 'shim.json',
   /** How it ended (ExitRecord), written by the shim as its last act. */
   exit: 'exit.json',
@@ -104,6 +104,8 @@ export interface LaunchSpec {
   readonly bounds: Bounds;
   /** Serve GET /sse and POST /messages for clients of 2024-11-05. */
   readonly legacySse: boolean;
+  /** The proxy to run for a server that may reach some hosts only; the socket is named from the bundle. */
+  readonly egress?: { readonly socket: string; readonly hosts: readonly string[] };
   /** How long calls in flight get at the end, and how long the child gets to leave after each step. */
   readonly drainMs: number;
   readonly graceMs: number;
@@ -113,17 +115,6 @@ export interface LaunchSpec {
 export interface Lease {
   readonly remainingMs: number;
   readonly expiresAt: string;
-}
-
-/** Proof of who a process is; a pid alone proves nothing. */
-export interface ShimIdentity {
-  readonly instanceId: string;
-  readonly generation: number;
-  readonly pid: number;
-  /** Field 22 of /proc/PID/stat: clock ticks since boot. */
-  readonly startTicks: number;
-  readonly bootId: string;
-  readonly uid: number;
 }
 
 export type ShimPhase = 'starting' | 'running' | 'restarting' | 'stopping';

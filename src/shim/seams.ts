@@ -59,9 +59,6 @@ export interface BridgeOptions {
   readonly say: Say;
 }
 
-/** What `createBridge` of bridge/bridge.ts is. */
-export type CreateBridge = (options: BridgeOptions) => Bridge;
-
 export interface DoorOptions {
   /** Address, hosts, origins, token, bounds and lease are read from it. */
   readonly spec: LaunchSpec;
@@ -84,5 +81,3 @@ export interface Door {
   close(): Promise<void>;
 }
 
-/** What `createDoor` of door.ts is. */
-export type CreateDoor = (options: DoorOptions) => Door;

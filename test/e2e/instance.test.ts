@@ -92,9 +92,12 @@ describe('an instance', () => {
     expect(ports.body.data.find(({ port }) => port === instance.assigned_port)).toMatchObject({
       is_available: true,
     });
-    const events = await daemon.call<EventView[]>('GET', `/instances/${instance.id}/events`);
-    const receipt = events.body.data.find(({ event_type: type }) => type === 'receipt');
-    expect(receipt?.event_data).toMatchObject({
+    const receipt = async (): Promise<EventView | undefined> => {
+      const events = await daemon.call<EventView[]>('GET', `/instances/${instance.id}/events`);
+      return events.body.data.find(({ event_type: type }) => type === 'receipt');
+    };
+    await expect.poll(receipt, { timeout: 10_000 }).toBeDefined();
+    expect((await receipt())?.event_data).toMatchObject({
       processes: 0,
       port_free: true,
       token_dead: true,
