@@ -96,6 +96,7 @@ export function serverSettings(socketDir: string, overrides: Readonly<Record<str
     max_worker_processes: '2',
     max_parallel_workers_per_gather: '0',
     autovacuum_max_workers: '2',
+    max_logical_replication_workers: '0',
     jit: 'off',
     huge_pages: 'off',
     timezone: 'UTC',

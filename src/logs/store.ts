@@ -17,7 +17,7 @@ export interface StoreOptions {
 }
 
 /** Somebody else moved an offset this process believed to know. */
-export class OffsetConflict extends Error {
+class OffsetConflict extends Error {
   constructor() {
     super('another process has stored from the same spool');
     this.name = 'OffsetConflict';

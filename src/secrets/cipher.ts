@@ -11,7 +11,7 @@ const tagBytes = 16;
 /** Length of a master key, bytes. */
 export const keyBytes = 32;
 /** Longest secret, bytes of UTF-8. */
-export const secretBytesMax = 64 * 1024;
+const secretBytesMax = 64 * 1024;
 const envelopeCharsMax = 100 * 1024;
 const kidPattern = /^[A-Za-z0-9_-]{1,32}$/;
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Fence, openDb } from '../../src/db/pool.ts';
 import { createIngest, type Ingest } from '../../src/logs/ingest.ts';
@@ -250,6 +251,33 @@ describe('what PostgreSQL would refuse', () => {
       .poll(async () => (await stored(id)).at(-1)?.message, { timeout: 10_000, interval: 20 })
       .toBe('after');
     expect((await stored(id)).length).toBeLessThan(6);
+  });
+});
+
+describe('a database that is away', () => {
+  it('is waited for, and nothing is lost, stored twice, or left unread', async () => {
+    const { id, spool } = await instanceAtWork();
+    await ingest.start();
+    await spool.lines(100);
+    ingest.poke(id, 1);
+    await untilStored(id, 100);
+    const { database: name } = database.connection;
+    const admin = new Client({ ...database.connection, database: 'minimcp' });
+    await admin.connect();
+    for (let outage = 0; outage < 3; outage += 1) {
+      await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+      const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
+      await Promise.all([spool.lines(50).then(() => ingest.poke(id, 1)), admin.query(cut)]);
+      await spool.roll();
+      await spool.lines(50);
+      ingest.poke(id, 1);
+      await expect.poll(() => ingest.lag().problem, { interval: 5 }).not.toBeNull();
+      await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+      await expect.poll(() => ingest.lag().problem, { timeout: 10_000 }).toBeNull();
+    }
+    await admin.end();
+    const rows = await untilStored(id, 400);
+    expect(rows.map((row) => row.seq)).toEqual(Array.from({ length: 400 }, (_, i) => i + 1));
   });
 });
 
