@@ -7,7 +7,13 @@ import { eras } from '../domain/server-type.ts';
 export const typeMetaKey = 'dev.minimcp/type';
 
 const size = z.string().regex(/^[1-9]\d{0,9}[kmg]?$/i, 'a size like "512m" or "1g"');
-const host = z.string().regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+$/i, 'a host name, or "*." and a domain');
+const host = z
+  .string()
+  .max(260)
+  .regex(
+    /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?$/i,
+    'a host name, or "*." and a domain; ":port" for other than 443',
+  );
 
 const readOnlyPath = z
   .string()

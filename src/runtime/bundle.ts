@@ -89,6 +89,12 @@ export async function prepareBundle(dataDir: string, name: BundleName, owner: Bu
   return bundle;
 }
 
+/** Makes the directory of the proxy's socket, before there is a proxy. */
+export async function makeEgressDir(dir: string, owner: BundleOwner): Promise<void> {
+  await mkdir(dir, { mode: 0o700 });
+  if (owner.foreign) await chown(dir, owner.uid, owner.gid);
+}
+
 /** Writes who the shim is: whole or not at all, readable by us only. */
 export async function writeRecord(dataDir: string, record: BundleRecord): Promise<void> {
   const dir = bundleDir(dataDir, record);

@@ -5,7 +5,7 @@ import type { ServerType } from '../domain/server-type.ts';
 import type { ChildSpec } from '../shim/contract.ts';
 import { enableFile } from './compile-cache.ts';
 import type { Limits } from './driver.ts';
-import { inside, type SandboxTools, sandboxArgv } from './sandbox.ts';
+import { inside, proxyPort, type SandboxSpec, type SandboxTools, sandboxArgv } from './sandbox.ts';
 import type { RuntimeFiles } from './store.ts';
 
 export interface ChildSpecInput {
@@ -27,6 +27,8 @@ export interface ChildSpecInput {
   readonly userProcessesMax: number | null;
   readonly compileCache: string | null;
   readonly httpPort: number | null;
+  /** Where the socket of the proxy is, for a type with an allow-list. */
+  readonly egressDir: string;
 }
 
 /** How an instance may fill in what its type leaves open. */
@@ -62,11 +64,12 @@ export function buildChildSpec(input: ChildSpecInput): ChildSpec {
           home: input.home,
           tmp: input.tmp,
           compileCache: input.compileCache === null ? null : { dir: input.compileCache, writable: false },
-          network: input.netNamespace && input.type.egress === 'none' ? 'none' : 'host',
+          network: networkOf(input),
           readOnlyPaths: input.type.read_only_paths,
         })),
     node,
     ...(boxed && input.compileCache !== null ? ['--require', join(inside.cache, enableFile)] : []),
+    ...(hasProxy(input) ? ['--require', inside.relay] : []),
     join(root, input.package.script),
     ...argumentsOf(input.type, input.config, home),
   ];
@@ -80,6 +83,20 @@ export function buildChildSpec(input: ChildSpecInput): ChildSpec {
     startTimeoutMs: input.type.start_timeout_seconds * 1_000,
     era: input.type.era,
   };
+}
+
+/** Whether the hosts its type names are all it can reach; without a network namespace they are not held to. */
+export function hasProxy({
+  type,
+  sandbox,
+  netNamespace,
+}: Pick<ChildSpecInput, 'type' | 'sandbox' | 'netNamespace'>): boolean {
+  return type.egress === 'allow-list' && sandbox !== null && netNamespace;
+}
+
+function networkOf(input: ChildSpecInput): SandboxSpec['network'] {
+  if (hasProxy(input)) return { proxyDir: input.egressDir };
+  return input.netNamespace && input.type.egress === 'none' ? 'none' : 'host';
 }
 
 /** Values that may never reach the log. */
@@ -118,8 +135,17 @@ function environmentOf(input: ChildSpecInput, home: string): Record<string, stri
     LANG: 'C.UTF-8',
     NODE_OPTIONS: `--max-old-space-size=${oldSpaceMb(limits.memoryBytesMax)}`,
     ...(httpPort === null ? {} : { HOST: '127.0.0.1', PORT: String(httpPort) }),
+    ...(hasProxy(input) ? proxyEnvironment : {}),
   };
 }
+
+const proxyUrl = `http://127.0.0.1:${proxyPort}`;
+const proxyEnvironment = {
+  HTTP_PROXY: proxyUrl,
+  HTTPS_PROXY: proxyUrl,
+  NO_PROXY: 'localhost,127.0.0.1',
+  NODE_USE_ENV_PROXY: '1',
+};
 
 /** The heap a server may have, so that V8 collects before the memory limit is met; the rest is for buffers and code. */
 function oldSpaceMb(memoryBytesMax: number): number {

@@ -99,7 +99,7 @@ const meanings: Readonly<Record<IsolationLevel, string>> = {
   L0: 'own process group, environment from nothing, private home and temporary directory',
   L1: 'a user of its own, no new privileges',
   L2: 'namespaces: sees only itself, its package and its home',
-  L3: 'a network namespace: no network unless its type needs one (an allow-list is not enforced yet)',
+  L3: 'a network namespace: no network, the hosts of an allow-list, or all, as its type says',
   L4: 'a cgroup: memory, processes and CPU held by the kernel',
 };
 

@@ -21,7 +21,8 @@ export interface SandboxSpec {
   readonly tmp: string;
   /** A directory of compiled code for the server; writable only while it is made. */
   readonly compileCache?: { readonly dir: string; readonly writable: boolean } | null;
-  readonly network: 'none' | 'host';
+  /** The machine's own, none, or none but the proxy whose socket lies in this directory. */
+  readonly network: 'none' | 'host' | { readonly proxyDir: string };
   readonly readOnlyPaths: readonly string[];
 }
 
@@ -33,7 +34,15 @@ export const inside = {
   cache: '/opt/cache',
   node: '/usr/bin/node',
   path: '/usr/bin:/bin',
+  egress: '/run/egress',
+  relay: '/opt/relay.cjs',
 } as const;
+
+/** Name of the proxy's socket in its directory. */
+export const proxySocket = 'proxy.sock';
+
+/** Where the relay inside a sandbox listens; it passes everything on to the proxy's socket. */
+export const proxyPort = 3128;
 
 /** Files of the host a server with a network needs: names, and certificates for programs that bring none. */
 const networkFiles = [
@@ -64,6 +73,7 @@ export function sandboxArgv(spec: SandboxSpec): string[] {
     ...bind('--ro-bind', spec.node, inside.node),
     ...['--symlink', 'usr/bin', '/bin'],
     ...etcBinds(spec.etc, open),
+    ...proxyBinds(spec),
     ...['--proc', '/proc', '--dev', '/dev', '--size', String(16 * 1024 * 1024), '--tmpfs', '/dev/shm'],
     ...['--remount-ro', '/dev'],
     ...bind('--ro-bind', spec.packageDir, inside.package),
@@ -73,6 +83,14 @@ export function sandboxArgv(spec: SandboxSpec): string[] {
     ...bind('--bind', spec.tmp, inside.tmp),
     ...['--remount-ro', '/', '--chdir', inside.home],
     '--',
+  ];
+}
+
+function proxyBinds({ network, etc }: SandboxSpec): string[] {
+  if (typeof network === 'string') return [];
+  return [
+    ...bind('--ro-bind', network.proxyDir, inside.egress),
+    ...bind('--ro-bind', join(etc, 'relay.cjs'), inside.relay),
   ];
 }
 

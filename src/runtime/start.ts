@@ -3,33 +3,28 @@
 import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { Fault } from '../base/errors.ts';
-import { restartPolicyOf } from '../domain/restart.ts';
-import { contractVersion, defaultBounds, type LaunchSpec } from '../shim/contract.ts';
 import {
   type BundleOwner,
-  homeDir,
+  makeEgressDir,
   openCrashFile,
   prepareBundle,
   readRecord,
   removeGeneration,
-  tmpDir,
   writeRecord,
 } from './bundle.ts';
 import { createGroup, joinGroup, removeGroup } from './cgroups.ts';
-import { buildChildSpec, secretsOf } from './child-spec.ts';
+import { hasProxy } from './child-spec.ts';
 import type { Handle, News, StartSpec } from './driver.ts';
 import { reaches } from './isolation.ts';
+import { egressDir, launchSpec, shimCommand } from './launch-spec.ts';
 import { launchShim } from './launcher.ts';
 import { keyOf } from './links.ts';
-import { handleOf, type LocalState, type ResolvedPackage } from './local-state.ts';
+import { handleOf, type LocalState } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
 import { processesOfUid, readProcessTable } from './process-table.ts';
 import { killUid, terminate } from './terminate.ts';
 import { uidForPort } from './uids.ts';
-
-/** Tasks a shim and the sandbox need beside those of the server, where a limit on its user counts them all. */
-const userProcessesExtra = 32;
 
 /** Starts a generation unless it has been started. @throws Fault isolation_unavailable, type_unavailable */
 export async function startGeneration(
@@ -49,6 +44,7 @@ export async function startGeneration(
   let record: BundleRecord | undefined;
   try {
     crashFile = await openCrashFile(bundle);
+    if (hasProxy({ ...state.isolation, type: spec.type })) await makeEgressDir(egressDir(bundle), owner);
     if (state.isolation.cgroups !== null) {
       cgroups.push(...createGroup(state.isolation.cgroups, groupName(spec), spec.limits));
     }
@@ -121,7 +117,7 @@ async function takeUser(state: LocalState, spec: StartSpec): Promise<BundleOwner
   }
   if (processesOfUid(readProcessTable(), uid).length > 0) {
     // Either leftovers of the last tenant, or the instance of another supervisor: that one listens.
-    if (await isTaken(state.options.instanceHost, spec.port)) {
+    if (spec.listenFd === undefined && (await isTaken(state.options.instanceHost, spec.port))) {
       throw new Error(
         `port ${spec.port} is held by processes of user ${uid} that are not of this supervisor`,
       );
@@ -138,85 +134,6 @@ function isTaken(host: string, port: number): Promise<boolean> {
     const server = createServer();
     server.once('error', () => resolve(true));
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(false)));
-  });
-}
-
-/** Wrappers first: each sets what it is for and becomes the next. */
-function shimCommand({ options, isolation, files }: LocalState, owner: BundleOwner): string[] {
-  const drop =
-    owner.foreign && isolation.setpriv !== null
-      ? [
-          isolation.setpriv,
-          `--reuid=${owner.uid}`,
-          `--regid=${owner.gid}`,
-          ...['--clear-groups', '--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--'],
-        ]
-      : [];
-  const limit = isolation.prlimit === null ? [] : [isolation.prlimit, '--core=0:0', '--'];
-  return [...limit, ...drop, files.node, ...options.shimNodeFlags, options.shimFile];
-}
-
-async function launchSpec(
-  state: LocalState,
-  spec: StartSpec,
-  where: { bundle: string; resolved: ResolvedPackage },
-): Promise<LaunchSpec> {
-  const { options, isolation, files } = state;
-  const countsUser = isolation.uids !== null && isolation.cgroups === null;
-  return {
-    contract: contractVersion,
-    instanceId: spec.instanceId,
-    generation: spec.generation,
-    bundleDir: where.bundle,
-    listen: {
-      host: options.instanceHost,
-      port: spec.port,
-      ...(spec.listenFd === undefined ? {} : { fd: 3 }),
-    },
-    hosts: spec.publicHosts.map((host) => host.toLowerCase()),
-    origins: [
-      ...options.origins,
-      ...spec.publicHosts.flatMap((host) => [`https://${host}`, `http://${host}`]),
-    ],
-    tokenSha256: spec.tokenSha256,
-    lease: { remainingMs: spec.remainingMs, expiresAt: spec.expiresAt.toISOString() },
-    child: buildChildSpec({
-      instanceId: spec.instanceId,
-      type: spec.type,
-      config: spec.config,
-      apiKey: spec.apiKey,
-      limits: spec.limits,
-      home: homeDir(options.dataDir, spec.instanceId),
-      tmp: tmpDir(options.dataDir, spec.instanceId),
-      package: where.resolved,
-      files,
-      sandbox: isolation.sandbox,
-      netNamespace: isolation.netNamespace,
-      prlimit: isolation.prlimit,
-      userProcessesMax: countsUser ? spec.limits.processesMax + userProcessesExtra : null,
-      compileCache: state.caches.find(where.resolved.dir),
-      httpPort: spec.type.transport === 'streamable-http' ? await freePort() : null,
-    }),
-    secrets: secretsOf(spec),
-    restart: restartPolicyOf(spec.type.restart_policy),
-    bounds: defaultBounds,
-    legacySse: spec.type.legacy_sse,
-    drainMs: spec.drainMs,
-    graceMs,
-  };
-}
-
-/** What a server gets to leave by itself and after SIGTERM, when its shim ends it without being asked. */
-const graceMs = 3_000;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ host: '127.0.0.1', port: 0 }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
   });
 }
 

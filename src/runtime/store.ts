@@ -2,11 +2,12 @@
 // where only root can enter, and may be replaced while instances run. Files are hard-linked where that is safe, else
 // copied; a directory appears whole or not at all.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, constants, copyFileSync, linkSync, statSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { runHelper } from './launcher.ts';
+import { inside, proxyPort, proxySocket } from './sandbox.ts';
 
 /** The directory of the store. */
 export function storeDir(dataDir: string): string {
@@ -110,7 +111,7 @@ export async function placeRuntime(dataDir: string, nodeBinary: string): Promise
     await mkdir(join(draft, 'bin'), { mode: 0o755 });
     placeFile(nodeBinary, join(draft, 'bin', 'node'), 0o755);
   });
-  const etc = join(dir, 'etc-1');
+  const etc = join(dir, `etc-${hashOf(etcFiles)}`);
   await publish(etc, async (draft) => {
     for (const [name, text] of Object.entries(etcFiles))
       await writeFile(join(draft, name), text, { mode: 0o644 });
@@ -123,7 +124,21 @@ const etcFiles = {
   group: 'root:x:0:\nmcp:x:1000:\n',
   hosts: '127.0.0.1 localhost mcp\n::1 localhost\n',
   'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
+  // Loaded into a server that may reach some hosts only. When the port is taken, another process of the sandbox has it.
+  'relay.cjs': `'use strict';
+const net = require('node:net');
+const server = net.createServer((client) => {
+  const proxy = net.connect('${inside.egress}/${proxySocket}');
+  for (const socket of [client, proxy]) socket.on('error', () => {}).on('close', () => (client.destroy(), proxy.destroy()));
+  client.pipe(proxy).pipe(client);
+});
+server.on('error', () => {}).listen(${proxyPort}, '127.0.0.1').unref();
+`,
 };
+
+function hashOf(files: Readonly<Record<string, string>>): string {
+  return createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 12);
+}
 
 const reportScript =
   'process.report.excludeNetwork = true; const { sharedObjects } = process.report.getReport();' +

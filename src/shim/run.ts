@@ -16,6 +16,7 @@ import {
 } from './contract.ts';
 import { createControl } from './control.ts';
 import { createDoor } from './door.ts';
+import { startEgress } from './egress.ts';
 import { createEnding, exitRecord, writeExit } from './end.ts';
 import { createKeeper, type Keeper } from './keeper.ts';
 import { cleanMeta, cleanText, cutText } from './log-text.ts';
@@ -64,6 +65,7 @@ export function run(spec: LaunchSpec, first: Child): void {
   };
 
   let era: Era | undefined;
+  if (spec.egress) startEgress({ ...spec.egress, say });
   const bridge = createBridge({ spec, say });
   const door = createDoor({ spec, say, handle: (request, response) => bridge.handle(request, response) });
   const state = (): ShimState => ({

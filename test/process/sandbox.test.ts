@@ -1,6 +1,6 @@
 // What a hostile server can do from inside: its own work and nothing else. The deeds are tried for real, at the highest
 // rung this machine has; what needs a rung that is missing is skipped.
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -138,6 +138,72 @@ describe.runIf(reaches(isolation, 'L3'))('in a sandbox, a hostile server', () =>
       await readFile('/etc/hosts', 'utf8'),
     );
     await test.driver.stop(open.handle, { reason: 'user', drainMs: 0, graceMs: 200 });
+  });
+});
+
+describe.runIf(reaches(isolation, 'L3'))('with an allow-list, a server', () => {
+  let test: TestDriver;
+  let instance: TestInstance;
+  let listener: Server;
+  let port: number;
+  const heard: Buffer[] = [];
+
+  beforeAll(async () => {
+    test = await openTestDriver();
+    port = await freePort();
+    listener = createServer((socket) => {
+      socket.on('error', () => {}).once('data', (data: Buffer) => heard.push(data));
+      socket.end('hello');
+    });
+    await new Promise<void>((resolve) => listener.listen({ port, host: '127.0.0.2' }, resolve));
+    const egress_hosts = [`127.0.0.2:${port}`, '*.example.invalid'];
+    instance = await test.run({ type: { ...fixtureType, egress: 'allow-list', egress_hosts } });
+  });
+  afterAll(async () => {
+    listener.close();
+    await test.dispose();
+  });
+
+  it('reaches what the list names, also with fetch as it is', async () => {
+    expect((await instance.deed('tunnel', { to: `127.0.0.2:${port}` })).value).toMatch(
+      /^HTTP\/1\.1 200 .*hello$/s,
+    );
+    await instance.deed('fetch', { url: `https://127.0.0.2:${port}/` });
+    expect(
+      heard.some((data) => data[0] === 0x16),
+      'the beginning of TLS',
+    ).toBe(true);
+  });
+
+  it('reaches nothing else: no other port, no other name, no address, not by itself', async () => {
+    for (const to of [
+      `127.0.0.1:${port}`,
+      'localhost:22',
+      'example.com:443',
+      '169.254.169.254:80',
+      `[::1]:${port}`,
+    ]) {
+      expect((await instance.deed('tunnel', { to })).value, to).toMatch(/^HTTP\/1\.1 403/);
+    }
+    expect((await instance.deed('tunnel', { to: 'a.example.invalid:443' })).value, 'no such name').toMatch(
+      / 502 /,
+    );
+    expect((await instance.deed('tunnel', { to: 'nonsense' })).value).toMatch(/ 400 /);
+    expect((await instance.deed('connect', { host: '127.0.0.2', port })).error).toBe('ECONNREFUSED');
+    expect((await instance.deed('connect', { host: '192.0.2.1', port: 443 })).error).toMatch(
+      /ENETUNREACH|EHOSTUNREACH/,
+    );
+  });
+
+  it('leaves a word in the log about what it was refused', async () => {
+    const spool = join(bundleDir(test.dataDir, instance.handle), 'spool');
+    await expect
+      .poll(async () =>
+        (await Promise.all((await readdir(spool)).map((name) => readFile(join(spool, name), 'utf8')))).join(
+          '',
+        ),
+      )
+      .toContain('169.254.169.254:80, which its type does not allow');
   });
 });
 

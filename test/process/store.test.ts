@@ -215,7 +215,10 @@ it('holds a Node that unprivileged users can run, and drops what a kill left hal
     await mkdir(join(store, name));
   }
   const files = await placeRuntime(dataDir, process.execPath);
-  expect((await readdir(store)).sort()).toEqual(['etc-1', expect.stringMatching(/^node-v/)]);
+  expect((await readdir(store)).sort()).toEqual([
+    expect.stringMatching(/^etc-/),
+    expect.stringMatching(/^node-v/),
+  ]);
   expect((await lstat(files.node)).mode & 0o777).toBe(0o755);
   expect(files.libraries.some((path) => /libc|libSystem/.test(path))).toBe(true);
   expect(await placeRuntime(dataDir, process.execPath)).toEqual(files);

@@ -24,6 +24,7 @@ const input: ChildSpecInput = {
   userProcessesMax: null,
   compileCache: null,
   httpPort: null,
+  egressDir: '/data/instances/i/1/egress',
 };
 
 const commandOf = (more: Partial<ChildSpecInput>): string[] => {
