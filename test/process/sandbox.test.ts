@@ -152,8 +152,14 @@ describe.runIf(reaches(isolation, 'L3'))('with an allow-list, a server', () => {
     test = await openTestDriver();
     port = await freePort();
     listener = createServer((socket) => {
-      socket.on('error', () => {}).once('data', (data: Buffer) => heard.push(data));
-      socket.end('hello');
+      // Ends when it has heard something, and when it is clear that nothing comes.
+      const end = (): void => void socket.end('hello');
+      const timer = setTimeout(end, 500);
+      socket.on('error', () => {}).once('close', () => clearTimeout(timer));
+      socket.once('data', (data: Buffer) => {
+        heard.push(data);
+        end();
+      });
     });
     await new Promise<void>((resolve) => listener.listen({ port, host: '127.0.0.2' }, resolve));
     const egress_hosts = [`127.0.0.2:${port}`, '*.example.invalid'];
