@@ -34,6 +34,10 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
     noDelay: true,
   });
   server.maxConnections = bounds.connectionsMax;
+  // A client that does not read its answer: nothing has moved, and something waits to. Others may stay silent.
+  server.setTimeout(bounds.bodyTimeoutMs, (socket) => {
+    if (socket.writableLength > 0) socket.destroy();
+  });
   const enter = (request: IncomingMessage, response: ServerResponse): boolean => {
     const refusal = check(gate, request);
     if (refusal === null) {

@@ -2,58 +2,93 @@
 // and reads none while the child does not read.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { codes, refuse } from './answers.ts';
+import { hold, letGo } from './hold.ts';
 import type { Core } from './state.ts';
 
-/** Bodies that may be held at once, as a multiple of the longest. */
-const heldFactor = 4;
+/** Bodies up to this size are received without asking for room. */
+const smallBytesMax = 64 * 1024;
 
-/** Calls `then` with the whole body, or answers the request itself. */
+/** Room for larger ones, as a multiple of the largest. */
+const roomFactor = 4;
+
+/**
+ * Calls `then` with the whole body, or answers the request itself. Bodies wait while the child does not read, and
+ * large ones until there is room.
+ */
 export function readBody(
   core: Core,
   request: IncomingMessage,
   response: ServerResponse,
   then: (body: Buffer) => void,
 ): void {
-  let first: Buffer | null = null;
-  let chunks: Buffer[] | null = null;
+  const { bodyBytesMax, bodyTimeoutMs, inFlightMax, requestTimeoutMs } = core.bounds;
+  const go = (): void => readBody(core, request, response, then);
+  const wait = { core, response, idText: 'null', go };
+  if (core.blocked) {
+    const reason = 'The server does not keep up';
+    hold({ ...wait, queue: core.awaitingDrain, waitMs: requestTimeoutMs, reason });
+    return;
+  }
+  const declared = request.headers['content-length'];
+  const sizeBytes = declared === undefined ? bodyBytesMax : Number(declared);
+  const roomBytes = sizeBytes > smallBytesMax ? sizeBytes : 0;
+  if (core.roomBytes + roomBytes > bodyBytesMax * roomFactor) {
+    const reason = 'Too many large bodies at once';
+    hold({ ...wait, queue: core.awaitingRoom, waitMs: bodyTimeoutMs, reason });
+    return;
+  }
+  if (core.bodies >= inFlightMax) {
+    const message = 'Too many requests are being received';
+    refuse(response, { status: 503, code: codes.refused, message, retryAfterS: 1, closes: true });
+    return;
+  }
+  receive({ core, request, response, roomBytes, then });
+}
+
+interface Receiving {
+  readonly core: Core;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly roomBytes: number;
+  readonly then: (body: Buffer) => void;
+}
+
+function receive({ core, request, response, roomBytes, then }: Receiving): void {
+  core.roomBytes += roomBytes;
+  core.bodies += 1;
+  let chunks: Buffer[] = [];
   let sizeBytes = 0;
-  let over = false;
-  const release = (): void => {
-    core.bodyBytes -= sizeBytes;
-    sizeBytes = 0;
+  let isOver = false;
+  const finish = (): Buffer[] => {
+    const whole = chunks;
+    isOver = true;
+    chunks = [];
+    core.bodies -= 1;
+    core.roomBytes -= roomBytes;
+    if (roomBytes > 0) letGo(core.awaitingRoom);
+    return whole;
   };
-  const stop = (status: number, message: string): void => {
-    over = true;
-    release();
-    first = null;
-    chunks = null;
-    refuse(response, { status, code: codes.refused, message, closes: true });
+  const stop = (): void => {
+    finish();
+    const message = `The body is over ${core.bounds.bodyBytesMax} bytes`;
+    refuse(response, { status: 413, code: codes.refused, message, closes: true });
     // What else comes is not read; the connection goes with the answer.
     request.pause();
     response.once('finish', () => request.destroy());
   };
   request.on('data', (chunk: Buffer) => {
-    if (over) return;
+    if (isOver) return;
     sizeBytes += chunk.length;
-    core.bodyBytes += chunk.length;
-    if (sizeBytes > core.bounds.bodyBytesMax)
-      return void stop(413, `The body is over ${core.bounds.bodyBytesMax} bytes`);
-    if (core.bodyBytes > core.bounds.bodyBytesMax * heldFactor)
-      return void stop(503, 'Too many large bodies at once');
-    if (first === null) first = chunk;
-    else if (chunks === null) chunks = [first, chunk];
+    if (sizeBytes > core.bounds.bodyBytesMax) stop();
     else chunks.push(chunk);
   });
   request.once('end', () => {
-    if (over) return;
-    over = true;
-    const body = chunks === null ? (first ?? Buffer.alloc(0)) : Buffer.concat(chunks);
-    release();
-    then(body);
+    if (isOver) return;
+    const whole = finish();
+    const [only] = whole;
+    then(whole.length === 1 && only !== undefined ? only : Buffer.concat(whole));
   });
   request.once('close', () => {
-    if (over) return;
-    over = true;
-    release();
+    if (!isOver) finish();
   });
 }

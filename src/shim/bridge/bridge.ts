@@ -3,11 +3,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
 import type { Bridge, BridgeOptions } from '../seams.ts';
-import { answerJson, codes, errorText, isOpen, refuse } from './answers.ts';
+import { answerJson, codes, errorText, refuse } from './answers.ts';
 import { readBody } from './body.ts';
 import { failAllCalls } from './calls.ts';
 import { isModern, modernVersion } from './envelope.ts';
 import { takeLine } from './from-child.ts';
+import { letGo } from './hold.ts';
 import { giveUpAllParked } from './input-required.ts';
 import { endAllListeners } from './listen.ts';
 import { openLegacy, openModern } from './opening.ts';
@@ -27,12 +28,12 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       core.blocked = false;
       link.onDrain(() => {
         core.blocked = false;
-        runHeld(core);
+        letGo(core.awaitingDrain);
       });
       sweep.wake();
       const server = await (core.era === 'modern' ? openModern(core, signal) : openLegacy(core, signal));
       core.server = server;
-      runHeld(core);
+      letGo(core.awaitingServer);
       const { name, version } = server.serverInfo;
       return { name, version, protocolVersion: server.protocolVersion };
     },
@@ -68,7 +69,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
     drain(signal) {
       core.draining = true;
       giveUpAllParked(core);
-      runHeld(core);
+      letGoAll(core);
       return new Promise((resolve) => {
         const done = (): void => {
           if (core.calls.size > 0 && !signal.aborted) return;
@@ -89,7 +90,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       giveUpAllParked(core);
       failAllCalls(core, 'The instance is stopping');
       for (const session of [...core.sessions.values()]) removeSession(core, session);
-      runHeld(core);
+      letGoAll(core);
     },
   };
 }
@@ -106,28 +107,9 @@ function handle(core: Core, request: IncomingMessage, response: ServerResponse):
   }
   if (request.method === 'GET') return void takeGet(core, request, response);
   if (request.method === 'DELETE') return void takeDelete(core, request, response);
-  if (!core.blocked)
-    return void readBody(core, request, response, (body) => takePost(core, request, response, body));
-  // The child does not read: neither do we.
-  if (core.held.size >= core.bounds.inFlightMax) {
-    refuse(response, {
-      status: 503,
-      code: codes.refused,
-      message: 'The server does not keep up',
-      retryAfterS: 1,
-      closes: true,
-    });
-    return;
-  }
-  const again = (): void => {
-    if (isOpen(response)) handle(core, request, response);
-  };
-  core.held.add(again);
-  response.once('close', () => core.held.delete(again));
+  readBody(core, request, response, (body) => takePost(core, request, response, body));
 }
 
-function runHeld(core: Core): void {
-  const held = [...core.held];
-  core.held.clear();
-  for (const again of held) again();
+function letGoAll(core: Core): void {
+  for (const queue of [core.awaitingServer, core.awaitingDrain, core.awaitingRoom]) letGo(queue);
 }

@@ -63,11 +63,28 @@ export function finishCall(core: Core, call: Call, payload: Payload): void {
   if (!removeCall(core, call)) return;
   if (call.stream !== null) {
     sendOn(core, call.stream, payloadText(payload));
-    closeOne(call.stream);
+    closeOne(core, call.stream);
   } else if (call.response !== null) {
     answerJson(call.response, 200, payload);
+    if (typeof payload !== 'string') boundUnread(core, call.response);
   }
   call.response = null;
+}
+
+/** Large answers that clients have not read may hold this much, as a multiple of the longest; the oldest gives way. */
+const unreadFactor = 4;
+
+/** Counts a large answer among those that wait for their client to read. */
+export function boundUnread(core: Core, response: ServerResponse): void {
+  core.unread.add(response);
+  response.once('close', () => core.unread.delete(response));
+  let sizeBytes = 0;
+  for (const { writableLength } of core.unread) sizeBytes += writableLength;
+  for (const oldest of core.unread) {
+    if (sizeBytes <= core.bounds.childLineBytesMax * unreadFactor) return;
+    sizeBytes -= oldest.writableLength;
+    oldest.destroy();
+  }
 }
 
 /** Ends a call with an error of the shim's own. */
@@ -94,7 +111,7 @@ export function sayInCall(core: Core, call: Call, text: string): void {
 export function cancelCall(core: Core, call: Call, reason: string | undefined): void {
   if (!removeCall(core, call)) return;
   tellCancelled(core, call, reason);
-  if (call.stream !== null) closeOne(call.stream);
+  if (call.stream !== null) closeOne(core, call.stream);
   else if (call.response !== null && isOpen(call.response)) {
     openSse(call.response);
     call.response.end();

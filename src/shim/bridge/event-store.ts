@@ -20,7 +20,7 @@ export function parseEventId(text: string): { stream: number; seq: number } | nu
 /** Stores a message as the stream's next event, and forgets the oldest ones past the bounds. */
 export function storeEvent(core: Core, session: Session, stream: Stream, text: string): StoredEvent {
   stream.lastEvent += 1;
-  const event: StoredEvent = { stream: stream.no, seq: stream.lastEvent, text, sent: false };
+  const event: StoredEvent = { stream: stream.no, seq: stream.lastEvent, text };
   session.events.push(event);
   session.eventBytes += text.length;
   core.eventBytes += text.length;
@@ -37,14 +37,9 @@ export function clearEvents(core: Core, session: Session): void {
   session.events.length = 0;
 }
 
-/** The kept events of one stream after `seq`, oldest first. */
-export function eventsAfter(session: Session, stream: number, seq: number): StoredEvent[] {
-  return session.events.filter((event) => event.stream === stream && event.seq > seq);
-}
-
-/** The events of the session's own stream that no connection was ever given. */
-export function unsentEvents(session: Session): StoredEvent[] {
-  return session.events.filter((event) => event.stream === 0 && !event.sent);
+/** The next kept event of a stream after `seq`. */
+export function nextEvent(session: Session, stream: number, seq: number): StoredEvent | undefined {
+  return session.events.find((event) => event.stream === stream && event.seq > seq);
 }
 
 function dropOldest(core: Core, session: Session): void {

@@ -146,7 +146,7 @@ function send(
 function answer(core: Core, reply: ReplyTo, text: string): void {
   if (reply.stream !== null) {
     sendOn(core, reply.stream, text);
-    closeOne(reply.stream);
+    closeOne(core, reply.stream);
   } else if (reply.response !== null) answerJson(reply.response, 200, text);
 }
 

@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
 import { answerJson, codes, errorText, isOpen, payloadText } from './answers.ts';
-import { removeCall, tellCancelled } from './calls.ts';
+import { boundUnread, removeCall, tellCancelled } from './calls.ts';
 import { modernCodes } from './envelope.ts';
 import { isObject, type Json, stringIn } from './messages.ts';
 import { canAnswer, failServerCall, failServerCalls } from './server-requests.ts';
@@ -113,8 +113,10 @@ export class ModernCall implements Taker, ParkedCall {
     const { response } = this;
     this.response = null;
     if (response === null || !isOpen(response)) return;
-    if (!response.headersSent) answerJson(response, answer.status, answer.payload);
-    else if (writeSse(this.core, response, eventText(payloadText(answer.payload)))) response.end();
+    if (!response.headersSent) {
+      answerJson(response, answer.status, answer.payload);
+      if (typeof answer.payload !== 'string') boundUnread(this.core, response);
+    } else if (writeSse(this.core, response, eventText(payloadText(answer.payload)))) response.end();
   }
 
   notify(call: Call, document: Document): void {

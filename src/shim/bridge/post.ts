@@ -1,8 +1,9 @@
 // One POST, body received: JSON first, then what kind of message it is and whose. Malformed documents are answered 400
 // with -32700; nothing that is not a JSON-RPC message goes further.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { accept, answerJson, codes, isOpen, refuse } from './answers.ts';
+import { accept, answerJson, codes, refuse } from './answers.ts';
 import { isModern, modernCodes, modernVersion } from './envelope.ts';
+import { hold } from './hold.ts';
 import { initialize, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
 import { type Json, kindOf, stringIn } from './messages.ts';
 import { takeModernNotification, takeModernRequest } from './modern.ts';
@@ -106,25 +107,14 @@ function takeInitialize(core: Core, response: ServerResponse, message: Json, idT
   holdUntilReady(core, response, idText, () => takeInitialize(core, response, message, idText));
 }
 
-/** Lets a request wait for the child, bounded in number and time. */
+/** Lets a request wait for the child to be ready. */
 function holdUntilReady(core: Core, response: ServerResponse, idText: string, take: () => void): void {
-  const unavailable = (message: string): void =>
-    refuse(response, { status: 503, code: codes.refused, idText, message, retryAfterS: 1 });
-  if (core.draining) return void unavailable('The instance is stopping');
-  if (core.held.size >= core.bounds.inFlightMax) return void unavailable('The server is starting');
-  const again = (): void => {
-    clearTimeout(timer);
-    if (!isOpen(response)) return;
-    if (core.server === null) unavailable('The server is not ready');
-    else take();
+  const go = (): void => {
+    if (core.server !== null) take();
+    else refuse(response, { status: 503, code: codes.refused, idText, message: notReady, retryAfterS: 1 });
   };
-  const timer = setTimeout(() => {
-    core.held.delete(again);
-    unavailable('The server is not ready');
-  }, core.spec.child.startTimeoutMs);
-  core.held.add(again);
-  response.once('close', () => {
-    clearTimeout(timer);
-    core.held.delete(again);
-  });
+  const waitMs = core.spec.child.startTimeoutMs;
+  hold({ core, queue: core.awaitingServer, response, idText, waitMs, reason: notReady, go });
 }
+
+const notReady = 'The server is not ready';

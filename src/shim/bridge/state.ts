@@ -23,16 +23,15 @@ export interface Stream {
   response: ServerResponse | null;
   /** Answers still to come on it; at zero it ends. The session's own stream never reaches zero. */
   openCalls: number;
-  /** Sequence number of its last event. */
+  /** Sequence numbers of its last event, and of the last that a connection was given. */
   lastEvent: number;
+  sentEvent: number;
 }
 
 export interface StoredEvent {
   readonly stream: number;
   readonly seq: number;
   readonly text: string;
-  /** False while no client connection has been given it. */
-  sent: boolean;
 }
 
 /** One legacy client: a Mcp-Session-Id. */
@@ -184,16 +183,23 @@ export interface Core {
   readonly parked: Map<string, ParkedCall>;
   /** Arguments that must be mirrored in headers, by tool. */
   readonly paramHeaders: Map<string, readonly ParamHeader[]>;
-  /** Work to do once the child reads again, is ready, or is given up. */
-  readonly held: Set<() => void>;
+  /** Requests that wait until the child is ready or given up, until it reads again, until others' bodies are in. */
+  readonly awaitingServer: Set<() => void>;
+  readonly awaitingDrain: Set<() => void>;
+  readonly awaitingRoom: Set<() => void>;
   /** Called when no call is in flight any more. */
   readonly whenIdle: Set<() => void>;
   nextId: number;
   nextServerId: number;
   requests: number;
   idleSinceMs: number | null;
-  /** Bytes of request bodies that are being received. */
-  bodyBytes: number;
+  /** Connections that are still being given stored events; what is new waits in the store for its turn. */
+  readonly catchingUp: Set<ServerResponse>;
+  /** Large answers that are not read yet, oldest first. */
+  readonly unread: Set<ServerResponse>;
+  /** Request bodies that are being received, and the room that is taken by the large ones. */
+  bodies: number;
+  roomBytes: number;
   /** Bytes in the event stores of all sessions. */
   eventBytes: number;
   /** The level the child was last told, an index into logLevels. */
@@ -218,13 +224,18 @@ export function createCore(spec: LaunchSpec, say: Say): Core {
     listeners: new Set(),
     parked: new Map(),
     paramHeaders: new Map(),
-    held: new Set(),
+    awaitingServer: new Set(),
+    awaitingDrain: new Set(),
+    awaitingRoom: new Set(),
     whenIdle: new Set(),
     nextId: 1,
     nextServerId: 1,
     requests: 0,
     idleSinceMs: null,
-    bodyBytes: 0,
+    catchingUp: new Set(),
+    unread: new Set(),
+    bodies: 0,
+    roomBytes: 0,
     eventBytes: 0,
     childLevel: null,
   };

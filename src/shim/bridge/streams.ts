@@ -2,8 +2,11 @@
 // does not read loses its connection once too much waits for it; its events stay in the store.
 import type { ServerResponse } from 'node:http';
 import { isOpen } from './answers.ts';
-import { eventId, eventsAfter, storeEvent, unsentEvents } from './event-store.ts';
+import { eventId, nextEvent, storeEvent } from './event-store.ts';
 import type { Core, Session, Stream } from './state.ts';
+
+/** Unread bytes at which the giving of stored events pauses. */
+const paceBytes = 64 * 1024;
 
 /** Connections of one session's own stream that stay open; the oldest gives way. */
 const listenersMax = 4;
@@ -29,19 +32,21 @@ export function eventText(text: string, id?: string): string {
     : `id: ${id}\nevent: message\ndata: ${text}\n\n`;
 }
 
-/** Writes to a stream's connection; closes it when too much is unread. */
+/** Writes to a stream's connection; closes it instead when too much is unread already. */
 export function writeSse(core: Core, response: ServerResponse, text: string): boolean {
   if (!isOpen(response)) return false;
+  if (response.writableLength > core.bounds.clientBufferBytesMax) {
+    response.destroy();
+    return false;
+  }
   response.write(text);
-  if (response.writableLength <= core.bounds.clientBufferBytesMax) return true;
-  response.destroy();
-  return false;
+  return true;
 }
 
 /** Makes a stream for the answers of one POST of a session. */
 export function createStream(session: Session | null, response: ServerResponse): Stream {
   const no = session === null ? 0 : session.nextStream;
-  const stream: Stream = { no, session, response, openCalls: 1, lastEvent: 0 };
+  const stream: Stream = { no, session, response, openCalls: 1, lastEvent: 0, sentEvent: 0 };
   if (session !== null && !session.sse) {
     session.nextStream += 1;
     session.streams.set(no, stream);
@@ -57,19 +62,22 @@ export function sendOn(core: Core, stream: Stream, text: string): void {
     return;
   }
   const event = storeEvent(core, session, stream, text);
-  const connection = stream.no === 0 ? listener(session) : response;
-  if (connection === null || connection === undefined) return;
+  const connection = stream.no === 0 ? listener(session) : stream.response;
+  if (connection === null || connection === undefined || core.catchingUp.has(connection)) return;
   openSse(connection);
-  event.sent = writeSse(core, connection, eventText(text, eventId(stream.no, event.seq)));
+  if (writeSse(core, connection, eventText(text, eventId(stream.no, event.seq))))
+    stream.sentEvent = event.seq;
 }
 
 /** One answer has been sent on the stream; after the last one it ends. */
-export function closeOne(stream: Stream): void {
+export function closeOne(core: Core, stream: Stream): void {
   stream.openCalls -= 1;
   if (stream.openCalls > 0) return;
   stream.session?.streams.delete(stream.no);
-  if (stream.response !== null && isOpen(stream.response)) stream.response.end();
+  const { response } = stream;
   stream.response = null;
+  // A connection that is catching up ends when it has.
+  if (response !== null && isOpen(response) && !core.catchingUp.has(response)) response.end();
 }
 
 /** The session's newest living connection. */
@@ -96,13 +104,14 @@ export function listen(
     const at = session.listeners.indexOf(response);
     if (at !== -1) session.listeners.splice(at, 1);
   });
-  const events = afterSeq === null ? unsentEvents(session) : eventsAfter(session, 0, afterSeq);
-  if (session.version >= '2025-11-25' && events.length === 0) {
+  if (
+    session.version >= '2025-11-25' &&
+    nextEvent(session, 0, afterSeq ?? session.own.sentEvent) === undefined
+  ) {
     // An id to come back with, even if nothing is ever said.
     writeSse(core, response, `id: ${eventId(0, afterSeq ?? session.own.lastEvent)}\ndata: \n\n`);
   }
-  for (const event of events)
-    event.sent = writeSse(core, response, eventText(event.text, eventId(0, event.seq)));
+  catchUp({ core, session, no: 0, response }, afterSeq ?? session.own.sentEvent);
 }
 
 /** Takes a POST's stream up again on a new connection: what was missed, then what is still to come. */
@@ -115,13 +124,39 @@ export function resume(
 ): void {
   openSse(response);
   const stream = session.streams.get(no);
-  for (const event of eventsAfter(session, no, seq)) {
-    event.sent = writeSse(core, response, eventText(event.text, eventId(no, event.seq)));
+  if (stream !== undefined) {
+    if (stream.response !== null && isOpen(stream.response)) stream.response.end();
+    stream.response = response;
   }
-  if (stream === undefined) {
-    response.end();
+  catchUp({ core, session, no, response }, seq);
+}
+
+interface CatchingUp {
+  readonly core: Core;
+  readonly session: Session;
+  readonly no: number;
+  readonly response: ServerResponse;
+}
+
+/** Gives a connection the stored events after `seq`, no faster than it reads; then it is up to date, or done. */
+function catchUp(connection: CatchingUp, seq: number): void {
+  const { core, session, no, response } = connection;
+  let last = seq;
+  for (let event = nextEvent(session, no, last); event !== undefined; event = nextEvent(session, no, last)) {
+    if (!writeSse(core, response, eventText(event.text, eventId(no, event.seq)))) break;
+    last = event.seq;
+    if (response.writableLength <= paceBytes) continue;
+    core.catchingUp.add(response);
+    const go = (): void => {
+      response.removeListener('drain', go);
+      response.removeListener('close', go);
+      catchUp(connection, last);
+    };
+    response.on('drain', go);
+    response.on('close', go);
     return;
   }
-  if (stream.response !== null && isOpen(stream.response)) stream.response.end();
-  stream.response = response;
+  core.catchingUp.delete(response);
+  if (no === 0) session.own.sentEvent = Math.max(session.own.sentEvent, last);
+  else if (!session.streams.has(no) && isOpen(response)) response.end();
 }

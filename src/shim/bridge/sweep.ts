@@ -13,6 +13,9 @@ import type { Core } from './state.ts';
 /** How often a quiet stream says that it is still there. */
 const keepAliveMs = 25_000;
 
+/** Longest sleep while something is in flight. */
+const busyMsMax = 1_000;
+
 export interface Sweep {
   /** Something may have to be looked after from now on. */
   wake(): void;
@@ -22,17 +25,20 @@ export interface Sweep {
 /** Makes the timer; it sleeps until it is woken. */
 export function createSweep(core: Core): Sweep {
   let timer: NodeJS.Timeout | null = null;
+  let dueMs = 0;
   let keptAliveMs = monotonicMs();
   const everyMs = (): number | null => {
     if (core.calls.size > 0 || core.serverCalls.size > 0 || core.parked.size > 0)
-      return Math.max(10, Math.min(1_000, core.bounds.requestTimeoutMs / 4));
+      return Math.max(10, Math.min(busyMsMax, core.bounds.requestTimeoutMs / 4));
     if (core.sessions.size > 0 || core.listeners.size > 0)
       return Math.max(10, Math.min(keepAliveMs, core.bounds.sessionIdleMs / 4));
     return null;
   };
   const arm = (): void => {
     const ms = everyMs();
+    if (timer !== null) clearTimeout(timer);
     timer = ms === null ? null : setTimeout(run, ms).unref();
+    dueMs = monotonicMs() + (ms ?? 0);
   };
   const run = (): void => {
     timeOutCalls(core);
@@ -56,7 +62,8 @@ export function createSweep(core: Core): Sweep {
   };
   return {
     wake() {
-      if (timer === null) arm();
+      // Nothing is looked after more often than this; sleeping longer than that must be cut short.
+      if (timer === null || dueMs - monotonicMs() > busyMsMax) arm();
     },
     stop() {
       if (timer !== null) clearTimeout(timer);
