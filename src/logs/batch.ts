@@ -20,6 +20,8 @@ export interface Batch {
   /** A time on each UTC day that occurs: partitions may have to be made for them. */
   readonly days: Map<number, Date>;
   lines: number;
+  /** Of spool. */
+  bytes: number;
 }
 
 export interface GatherOptions {
@@ -29,38 +31,41 @@ export interface GatherOptions {
   readonly scratch: Buffer;
 }
 
-/** Takes from each spool in turn until the batch is full. @returns the batch, and the spools that are read to the end */
+export function emptyBatch(): Batch {
+  return { rows: new Map(), moves: new Map(), days: new Map(), lines: 0, bytes: 0 };
+}
+
+export function isFull(batch: Batch): boolean {
+  return batch.bytes >= batchBytesMax;
+}
+
+/** Takes from each spool in turn until the batch is full. @returns the spools that are read to the end */
 export async function gather(
+  batch: Batch,
   spools: readonly Spool[],
   options: GatherOptions,
-): Promise<{ batch: Batch; dry: Spool[] }> {
-  const batch: Batch = { rows: new Map(), moves: new Map(), days: new Map(), lines: 0 };
-  const dry: Spool[] = [];
-  let bytes = 0;
-  for (let left = [...spools]; left.length > 0 && bytes < batchBytesMax; ) {
+): Promise<Set<Spool>> {
+  const { dataDir, scratch } = options;
+  const dry = new Set<Spool>();
+  for (let left = [...spools]; left.length > 0 && !isFull(batch); ) {
     const wet: Spool[] = [];
     for (const spool of left) {
-      const piece = withSpoolDir(options.dataDir, spool.path, (dir) =>
-        nextPiece(dir, {
-          at: spool.read,
-          bytesMax: pieceBytesMax,
-          ended: spool.ended,
-          scratch: options.scratch,
-        }),
+      const { read: at, ended } = spool;
+      const piece = withSpoolDir(dataDir, spool.path, (dir) =>
+        nextPiece(dir, { at, bytesMax: pieceBytesMax, ended, scratch }),
       );
       if (piece === undefined) {
-        dry.push(spool);
+        dry.add(spool);
         continue;
       }
       wet.push(spool);
-      bytes += piece.lines.length;
       take(batch, spool, piece, options);
-      if (bytes >= batchBytesMax) break;
+      if (isFull(batch)) break;
       if (piece.lines.length > pieceBytesMax / 4) await breathe();
     }
     left = wet;
   }
-  return { batch, dry };
+  return dry;
 }
 
 function take(batch: Batch, spool: Spool, piece: Piece, options: GatherOptions): void {
@@ -104,5 +109,6 @@ function take(batch: Batch, spool: Spool, piece: Piece, options: GatherOptions):
     ...{ from: earlier?.from ?? spool.read, to: piece.to, lines: (earlier?.lines ?? 0) + lines },
   });
   batch.lines += lines;
+  batch.bytes += piece.lines.length + piece.lostBytes;
   spool.read = piece.to;
 }

@@ -1,13 +1,13 @@
 // One step of the ingester's loop: look for spools, store what is next in them, ask which are over, take those away.
 // What fails is thrown; the loop waits and begins again from what the database says.
-import { monotonicMs, nowMs } from '../base/clock.ts';
+import { monotonicMs, nowMs, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Db, Fence } from '../db/pool.ts';
 import { endedGenerations } from '../db/queries/log-offsets.ts';
 import { newestLogId } from '../db/queries/logs.ts';
 import type { PartitionStep } from '../db/queries/partitions.ts';
 import { canShip } from '../db/queries/roles.ts';
-import { type Batch, gather } from './batch.ts';
+import { type Batch, emptyBatch, gather, isFull } from './batch.ts';
 import { createIds, timeOf } from './ids.ts';
 import { lineBytesMax } from './pieces.ts';
 import { listGenerations, withSpoolDir } from './spool-dir.ts';
@@ -40,6 +40,8 @@ export interface IngestState {
   readonly finished: Set<Spool>;
   /** The batch that PostgreSQL works on. */
   inFlight: Promise<void>;
+  /** Whether there is one. */
+  busy: boolean;
   stored: number;
   problem: string | null;
 }
@@ -59,6 +61,8 @@ export interface Work {
 
 /** How long a spool that went quiet may wait for the question whether it is over. */
 const endCheckMs = 2_000;
+/** Between two looks for more while a batch is on its way. */
+const breatherMs = 10;
 const dayMs = 86_400_000;
 
 /** Learns from the database what has to be known once. */
@@ -108,24 +112,47 @@ async function sweep({ options, spools, state }: Work): Promise<void> {
   }
 }
 
-/** Reads and encodes the next batch while PostgreSQL works on the one before. */
+/**
+ * Reads and encodes the next batch for as long as PostgreSQL works on the one before: the busier it is, the more goes
+ * into one transaction.
+ */
 async function storeNext(work: Work): Promise<void> {
-  const { options, spools, state, store, nextId, scratch } = work;
-  const spoolsWithNews = [...state.news];
-  // Whatever is poked while this reads is news again.
-  state.news.clear();
-  await spools.locate(options.db, spoolsWithNews);
-  const { batch, dry } = await gather(spoolsWithNews, {
-    ...{ dataDir: options.dataDir, nextId, nowMs: nowMs(), scratch },
-  });
-  for (const spool of dry) (spool.ended ? state.finished : state.quiet).add(spool);
-  // To the end of the line: a flood must not keep the others waiting.
-  for (const spool of spoolsWithNews) if (!dry.includes(spool)) state.news.add(spool);
+  const { state, store } = work;
+  const batch = emptyBatch();
+  do await gatherNews(work, batch);
+  while (!isFull(batch) && state.busy && !(await isOverWithin(state.inFlight, breatherMs)));
   await state.inFlight;
   if (batch.moves.size === 0) return;
-  state.inFlight = storeBatch(batch, store).then(() => settle(work, batch));
+  state.busy = true;
+  state.inFlight = storeBatch(batch, store)
+    .then(() => settle(work, batch))
+    .finally(() => {
+      state.busy = false;
+    });
   // Its failure is met where it is awaited.
   state.inFlight.catch(() => undefined);
+}
+
+async function gatherNews({ options, spools, state, nextId, scratch }: Work, batch: Batch): Promise<void> {
+  const { db, dataDir } = options;
+  const news = [...state.news];
+  // Whatever is poked while this reads is news again.
+  state.news.clear();
+  await spools.locate(db, news);
+  const dry = await gather(batch, news, { dataDir, nextId, nowMs: nowMs(), scratch });
+  for (const spool of dry) (spool.ended ? state.finished : state.quiet).add(spool);
+  // To the end of the line: a flood must not keep the others waiting.
+  for (const spool of news) if (!dry.has(spool)) state.news.add(spool);
+}
+
+/** Whether a promise is settled before `ms` have passed. A failure is passed on. */
+async function isOverWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  const timer = new AbortController();
+  try {
+    return await Promise.race([promise.then(() => true), sleep(ms, timer.signal).then(() => false)]);
+  } finally {
+    timer.abort();
+  }
 }
 
 /** A batch is committed: what it held may leave the disk. */

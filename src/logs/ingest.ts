@@ -32,7 +32,7 @@ export function createIngest(options: IngestOptions): Ingest {
   const spools = createSpools(options.nodeId);
   const state: IngestState = {
     ...{ news: new Set(), quiet: new Set(), finished: new Set() },
-    ...{ inFlight: Promise.resolve(), stored: 0, problem: null },
+    ...{ inFlight: Promise.resolve(), busy: false, stored: 0, problem: null },
   };
   let stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
