@@ -1,0 +1,209 @@
+// npm run bench:density: what a supervisor and its PostgreSQL cost while a hundred instances do nothing, beside the
+// same with none, and beside PM2 with as many idle Node processes; and how many transactions its checks make.
+// Options: --short, --instances N, --seconds N, --type NAME, --no-pm2
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import pg from 'pg';
+import { monotonicMs, sleep } from '../src/base/clock.ts';
+import { commandOf, cpuMs, type Memory, memoryOfAll, residents, tree } from './support/processes.ts';
+import { figure, mib, printHeading, printTable, printTargets, progress } from './support/report.ts';
+import { installPeer, openScratch } from './support/scratch.ts';
+import { type Supervisor, startSupervisor } from './support/supervisor.ts';
+
+const run = promisify(execFile);
+const pm2Version = '7.0.4';
+const { values: flags } = parseArgs({
+  options: {
+    short: { type: 'boolean', default: false },
+    instances: { type: 'string' },
+    seconds: { type: 'string' },
+    type: { type: 'string', default: 'memory' },
+    'no-pm2': { type: 'boolean', default: false },
+  },
+});
+const count = Number(flags.instances ?? (flags.short ? 10 : 100));
+const seconds = Number(flags.seconds ?? (flags.short ? 15 : 60));
+/** Time for what starting stirred up to settle. */
+const settleMs = flags.short ? 5_000 : 20_000;
+
+interface Cost extends Memory {
+  /** Share of one core, percent. */
+  readonly cpuPercent: number;
+}
+
+interface Idle {
+  readonly supervisor: Cost;
+  readonly database: Cost;
+  readonly instances: Cost;
+  /** Committed and rolled back, a second. */
+  readonly transactions: number;
+}
+
+await using scratch = await openScratch();
+const ours = await measureOurs();
+const pm2 = flags['no-pm2'] ? undefined : await measurePm2();
+
+const command = ['npm run bench:density', process.argv.slice(2).join(' ')].filter(Boolean).join(' -- ');
+printHeading(command, pm2 === undefined ? {} : { pm2: pm2Version });
+const row = (name: string, cost: Cost): string[] => [
+  name,
+  `${figure(cost.cpuPercent)} %`,
+  mib(cost.pssBytes),
+  mib(cost.ussBytes),
+];
+const both = (idle: Idle): Cost => sum(idle.supervisor, idle.database);
+printTable(
+  [`over ${seconds} s`, 'of one core', 'PSS MiB', 'private MiB'],
+  [
+    row('supervisor, no instance', ours.empty.supervisor),
+    row('its PostgreSQL, no instance', ours.empty.database),
+    row(`supervisor, ${count} idle instances`, ours.full.supervisor),
+    row(`its PostgreSQL, ${count} idle instances`, ours.full.database),
+    row(`both, ${count} idle instances`, both(ours.full)),
+    row(`the ${count} instances: shims, sandboxes, servers`, ours.full.instances),
+    ...(pm2 === undefined ? [] : [row(`PM2's daemon, ${count} idle processes`, pm2)]),
+  ],
+);
+printTable(
+  ['transactions a second', ''],
+  [
+    ['no instance', figure(ours.empty.transactions)],
+    [`${count} idle instances`, figure(ours.full.transactions)],
+  ],
+);
+printTargets([
+  {
+    what: `supervisor and PostgreSQL, ${count} idle instances`,
+    measured: both(ours.full).cpuPercent,
+    relation: '<',
+    target: 2,
+    unit: '% of one core',
+  },
+  ...(pm2 === undefined
+    ? []
+    : [
+        {
+          what: 'their memory (PSS), to PM2',
+          measured: both(ours.full).pssBytes / pm2.pssBytes,
+          relation: '≤' as const,
+          target: 1.2,
+        },
+        {
+          what: 'the supervisor’s memory (PSS), to PM2',
+          measured: ours.full.supervisor.pssBytes / pm2.pssBytes,
+          relation: '≤' as const,
+          target: 1.2,
+        },
+      ]),
+  {
+    what: `transactions more with ${count} instances, in the 10 s of a health check`,
+    measured: Math.max(0, (ours.full.transactions - ours.empty.transactions) * 10),
+    relation: '≤',
+    target: 4,
+    unit: '',
+  },
+]);
+
+async function measureOurs(): Promise<{ empty: Idle; full: Idle }> {
+  progress('starting a supervisor');
+  await using supervisor = await startSupervisor(scratch.path, count);
+  await sleep(settleMs);
+  progress(`no instance: ${seconds} s`);
+  const empty = await measureIdle(supervisor, []);
+  progress(`starting ${count} instances of ${flags.type}`);
+  const made = await supervisor.createMany(flags.type, count);
+  await sleep(settleMs);
+  progress(`${count} instances: ${seconds} s`);
+  const full = await measureIdle(
+    supervisor,
+    made.map((instance) => supervisor.shimOf(instance)),
+  );
+  return { empty, full };
+}
+
+async function measureIdle(supervisor: Supervisor, shims: readonly number[]): Promise<Idle> {
+  const parts = {
+    supervisor: () => [supervisor.pid()],
+    database: () => supervisor.databasePids(),
+    instances: () => shims.flatMap(tree),
+  };
+  const before = await transactionsOf(supervisor);
+  const costs = await costOf(parts);
+  const after = await transactionsOf(supervisor);
+  return { ...costs, transactions: (after - before) / seconds };
+}
+
+/** Processor time over the window, memory at its end. */
+async function costOf<Part extends string>(
+  parts: Readonly<Record<Part, () => number[]>>,
+): Promise<Record<Part, Cost>> {
+  const entries = Object.entries(parts) as [Part, () => number[]][];
+  const startMs = monotonicMs();
+  const before = entries.map(([, pids]) => cpuMs(pids()));
+  await sleep(seconds * 1_000);
+  const elapsedMs = monotonicMs() - startMs;
+  return Object.fromEntries(
+    entries.map(([name, pids], at) => {
+      const now = pids();
+      const cpuPercent = ((cpuMs(now) - (before[at] ?? 0)) * 100) / elapsedMs;
+      return [name, { cpuPercent, ...memoryOfAll(now) }];
+    }),
+  ) as Record<Part, Cost>;
+}
+
+/** Transactions of the supervisor's database since it was made. */
+async function transactionsOf({ dataDir }: Supervisor): Promise<number> {
+  const url = process.env.DATABASE_URL;
+  const embedded = { host: join(dataDir, 'pg', 'run'), port: 5432, user: 'minimcp', database: 'minimcp' };
+  const client = new pg.Client(url === undefined ? embedded : { connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ n: string }>(
+      'SELECT xact_commit + xact_rollback AS n FROM pg_stat_database WHERE datname = current_database()',
+    );
+    return Number(rows[0]?.n);
+  } finally {
+    await client.end();
+  }
+}
+
+/** PM2's daemon with as many processes that do nothing. */
+async function measurePm2(): Promise<Cost> {
+  const place = await installPeer('pm2', pm2Version);
+  const home = join(scratch.path, 'pm2');
+  await mkdir(home);
+  const idle = join(home, 'idle.cjs');
+  await writeFile(idle, 'setInterval(() => {}, 1_000_000);\n');
+  const apps = Array.from({ length: count }, (_, at) => ({
+    name: `idle-${at}`,
+    script: idle,
+    exec_mode: 'fork',
+  }));
+  const config = join(home, 'apps.json');
+  await writeFile(config, JSON.stringify({ apps }));
+  const env = { PATH: process.env.PATH ?? '', HOME: home, PM2_HOME: join(home, 'state') };
+  const pm2 = (...args: string[]) => run(process.execPath, [join(place, 'bin', 'pm2'), ...args], { env });
+  progress(`starting PM2 with ${count} processes`);
+  try {
+    await pm2('start', config);
+    await sleep(settleMs);
+    progress(`PM2: ${seconds} s`);
+    const { daemon } = await costOf({
+      daemon: () => residents(home).filter((pid) => commandOf(pid).includes('God Daemon')),
+    });
+    return daemon;
+  } finally {
+    await pm2('kill').catch(() => {});
+    for (const pid of residents(home)) process.kill(pid, 'SIGKILL');
+  }
+}
+
+function sum(one: Cost, other: Cost): Cost {
+  return {
+    cpuPercent: one.cpuPercent + other.cpuPercent,
+    ussBytes: one.ussBytes + other.ussBytes,
+    pssBytes: one.pssBytes + other.pssBytes,
+  };
+}
