@@ -9,36 +9,43 @@ import { failAllCalls } from './calls.ts';
 import { isModern, modernVersion } from './envelope.ts';
 import { takeLine } from './from-child.ts';
 import { letGo } from './hold.ts';
+import { createHttpChild } from './http-child.ts';
 import { giveUpAllParked } from './input-required.ts';
+import { isSsePath, takeSse, takeSseMessage } from './legacy-sse.ts';
 import { endAllListeners } from './listen.ts';
 import { openLegacy, openModern } from './opening.ts';
+import { openHttp } from './opening-http.ts';
 import { takePost } from './post.ts';
 import { takeDelete, takeGet } from './session-http.ts';
 import { removeSession } from './sessions.ts';
-import { type Core, createCore } from './state.ts';
+import { type Core, createCore, type InitializeResult } from './state.ts';
 import { createSweep } from './sweep.ts';
 
 /** Makes the bridge of one instance. */
 export function createBridge({ spec, say }: BridgeOptions): Bridge {
   const core = createCore(spec, say);
   const sweep = createSweep(core);
+  const { httpPort } = spec.child;
+  const http = spec.child.transport === 'streamable-http' ? createHttpChild(core, httpPort ?? 0) : null;
   return {
     async open(link, signal) {
-      core.link = link;
+      // A child that speaks HTTP is sent nothing on its standard input.
+      core.link = http === null ? link : null;
       core.blocked = false;
       link.onDrain(() => {
         core.blocked = false;
         letGo(core.awaitingDrain);
       });
       sweep.wake();
-      const server = await (core.era === 'modern' ? openModern(core, signal) : openLegacy(core, signal));
+      const server = await openChild(core, signal);
       core.server = server;
       letGo(core.awaitingServer);
       const { name, version } = server.serverInfo;
       return { name, version, protocolVersion: server.protocolVersion };
     },
     receive(line) {
-      takeLine(core, line);
+      if (http === null) takeLine(core, line);
+      else if (line.length > 0) say('info', line.toString('utf8'));
     },
     childGone(reason) {
       core.link = null;
@@ -53,7 +60,12 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       for (const session of [...core.sessions.values()]) removeSession(core, session);
     },
     handle(request, response) {
-      handle(core, request, response);
+      if (core.draining) {
+        const message = 'The instance is stopping';
+        return void refuse(response, { status: 503, code: codes.refused, message, closes: true });
+      }
+      if (http === null) handle(core, request, response);
+      else http.forward(request, response);
       sweep.wake();
     },
     counters() {
@@ -86,6 +98,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       core.closed = true;
       core.draining = true;
       sweep.stop();
+      http?.close();
       endAllListeners(core);
       giveUpAllParked(core);
       failAllCalls(core, 'The instance is stopping');
@@ -95,11 +108,17 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
   };
 }
 
+function openChild(core: Core, signal: AbortSignal): Promise<InitializeResult> {
+  const { transport, httpPort } = core.spec.child;
+  if (transport === 'streamable-http') return openHttp(httpPort ?? 0, core.era === 'modern', signal);
+  return core.era === 'modern' ? openModern(core, signal) : openLegacy(core, signal);
+}
+
 function handle(core: Core, request: IncomingMessage, response: ServerResponse): void {
-  if (core.draining) {
-    refuse(response, { status: 503, code: codes.refused, message: 'The instance is stopping', closes: true });
-    return;
-  }
+  const sse = isSsePath(request.url);
+  if (sse === 'stream' && core.era === 'legacy') return void takeSse(core, response);
+  if (sse === 'message')
+    return void readBody(core, request, response, (body) => takeSseMessage(core, request, response, body));
   if (request.method !== 'POST' && (core.era === 'modern' || isModern({}, request.headers))) {
     const message = `${request.method} is not served in ${modernVersion}`;
     answerJson(response, 405, errorText('null', codes.refused, message), ['Allow', 'POST']);

@@ -5,7 +5,7 @@ import { accept, answerJson, codes, errorText, resultText } from './answers.ts';
 import { addCall, cancelCall, toChild } from './calls.ts';
 import { type Json, kindOf, objectIn, stringIn } from './messages.ts';
 import { failServerCalls, takeClientAnswer, takeClientProgress } from './server-requests.ts';
-import { createSession, removeSession } from './sessions.ts';
+import { removeSession } from './sessions.ts';
 import type { Core, Session, Stream } from './state.ts';
 import { closeOne, createStream, openSse, sendOn } from './streams.ts';
 import {
@@ -27,21 +27,12 @@ export interface ReplyTo {
   readonly stream: Stream | null;
 }
 
-/** Answers a client's initialize from the child's, and makes its session. Null: there are too many. */
-export function initialize(
-  core: Core,
-  message: Json,
-  idText: string,
-  sse: boolean,
-): { session: Session; text: string } | null {
+/** Answers a client's initialize from the child's, in the version it asked for where we speak that. */
+export function initialize(core: Core, session: Session, message: Json): string {
   const asked = stringIn(message.params, 'protocolVersion') ?? '';
-  const version = legacyVersions.includes(asked) ? asked : (legacyVersions[0] as string);
-  const capabilities = knownCapabilities(objectIn(message.params, 'capabilities'));
-  const session = createSession(core, { version, capabilities, sse }, (old) =>
-    endSession(core, old, 'It gave way to a newer one'),
-  );
-  if (session === null) return null;
-  return { session, text: resultText(idText, { ...core.server, protocolVersion: version }) };
+  session.version = legacyVersions.includes(asked) ? asked : (legacyVersions[0] as string);
+  session.capabilities = knownCapabilities(objectIn(message.params, 'capabilities'));
+  return resultText(JSON.stringify(message.id), { ...core.server, protocolVersion: session.version });
 }
 
 /** The part of a client's capabilities that decides what it is asked; the rest would only be kept. */

@@ -4,10 +4,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, answerJson, codes, refuse } from './answers.ts';
 import { isModern, modernCodes, modernVersion } from './envelope.ts';
 import { hold } from './hold.ts';
-import { initialize, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
+import { endSession, initialize, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
 import { type Json, kindOf, stringIn } from './messages.ts';
 import { takeModernNotification, takeModernRequest } from './modern.ts';
 import { sessionOf } from './session-http.ts';
+import { createSession } from './sessions.ts';
 import type { Core } from './state.ts';
 import { type Document, readDocument } from './wire.ts';
 
@@ -100,9 +101,10 @@ function takeInitialize(core: Core, response: ServerResponse, message: Json, idT
   const unavailable = (text: string): void =>
     refuse(response, { status: 503, code: codes.refused, idText, message: text, retryAfterS: 1 });
   if (core.server !== null) {
-    const made = initialize(core, message, idText, false);
-    if (made === null) return void unavailable('Too many sessions are in use');
-    return void answerJson(response, 200, made.text, ['Mcp-Session-Id', made.session.id]);
+    const session = createSession(core, false, (old) => endSession(core, old, 'It gave way to a newer one'));
+    if (session === null) return void unavailable('Too many sessions are in use');
+    const text = initialize(core, session, message);
+    return void answerJson(response, 200, text, ['Mcp-Session-Id', session.id]);
   }
   holdUntilReady(core, response, idText, () => takeInitialize(core, response, message, idText));
 }

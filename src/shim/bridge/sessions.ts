@@ -4,17 +4,13 @@ import { randomUUID } from 'node:crypto';
 import { monotonicMs } from '../../base/clock.ts';
 import { isOpen } from './answers.ts';
 import { clearEvents } from './event-store.ts';
-import type { Json } from './messages.ts';
 import type { Core, Session } from './state.ts';
 
-export interface NewSession {
-  readonly version: string;
-  readonly capabilities: Json;
-  readonly sse: boolean;
-}
-
-/** Makes a session; null when there are too many and none can give way. `end` ends one that must. */
-export function createSession(core: Core, made: NewSession, end: (session: Session) => void): Session | null {
+/**
+ * Makes a session that initialize has yet to describe; null when there are too many and none can give way.
+ * @param end ends one that must
+ */
+export function createSession(core: Core, sse: boolean, end: (session: Session) => void): Session | null {
   if (core.sessions.size >= core.bounds.sessionsMax) {
     const oldest = leastUsed(core);
     if (oldest === null) return null;
@@ -22,8 +18,8 @@ export function createSession(core: Core, made: NewSession, end: (session: Sessi
   }
   const session: Session = {
     id: randomUUID(),
-    version: made.version,
-    capabilities: made.capabilities,
+    version: '2024-11-05',
+    capabilities: {},
     own: {
       no: 0,
       session: null,
@@ -41,7 +37,7 @@ export function createSession(core: Core, made: NewSession, end: (session: Sessi
     subscriptions: new Set(),
     logLevel: null,
     usedMs: monotonicMs(),
-    sse: made.sse,
+    sse,
   };
   (session.own as { session: Session | null }).session = session;
   core.sessions.set(session.id, session);

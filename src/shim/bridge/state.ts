@@ -37,8 +37,8 @@ export interface StoredEvent {
 /** One legacy client: a Mcp-Session-Id. */
 export interface Session {
   readonly id: string;
-  readonly version: string;
-  readonly capabilities: Json;
+  version: string;
+  capabilities: Json;
   /** The session's own stream; its connections, newest last. */
   readonly own: Stream;
   readonly listeners: ServerResponse[];
