@@ -93,6 +93,7 @@ export async function stopGeneration(
   await removeGroup(target.cgroups);
   state.links.drop(handle);
   if (state.tenants.get(handle.uid) === keyOf(handle)) state.tenants.delete(handle.uid);
+  if (target.ownsUid) state.vacant.add(handle.uid);
   return ending;
 }
 

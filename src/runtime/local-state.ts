@@ -51,6 +51,8 @@ export interface LocalState {
   readonly caches: CompileCaches;
   /** Which generation a user id belongs to now. */
   readonly tenants: Map<number, string>;
+  /** User ids that were proved to have no process and have not been given out since: nobody else can run as them. */
+  readonly vacant: Set<number>;
 }
 
 export function handleOf(record: BundleRecord): Handle {

@@ -44,7 +44,15 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
   const isolation = options.isolationMax === undefined ? found : capIsolation(found, options.isolationMax);
   const links = createLinks({ dataDir, epoch: options.epoch, log, onNews: emit });
   const caches = createCompileCaches({ dataDir, files, isolation, log });
-  const state: LocalState = { options, files, isolation, links, caches, tenants: new Map() };
+  const state: LocalState = {
+    options,
+    files,
+    isolation,
+    links,
+    caches,
+    tenants: new Map(),
+    vacant: new Set(),
+  };
   await removeOrphanGroups(state);
   const starting = new Map<string, Promise<Handle>>();
   const stopping = new Map<string, Promise<ExitRecord | null>>();

@@ -45,9 +45,6 @@ export async function startGeneration(
   try {
     crashFile = await openCrashFile(bundle);
     if (hasProxy({ ...state.isolation, type: spec.type })) await makeEgressDir(egressDir(bundle), owner);
-    if (state.isolation.cgroups !== null) {
-      cgroups.push(...createGroup(state.isolation.cgroups, groupName(spec), spec.limits));
-    }
     await launchShim({
       command: shimCommand(state, owner),
       cwd: bundle,
@@ -57,6 +54,10 @@ export async function startGeneration(
       listenFd: spec.listenFd,
       spec: await launchSpec(state, spec, { bundle, resolved }),
       async onIdentity(identity) {
+        // Only now: making a group takes the kernel longer than anything else here, and Node needs its time to begin.
+        if (state.isolation.cgroups !== null) {
+          cgroups.push(...createGroup(state.isolation.cgroups, groupName(spec), spec.limits));
+        }
         joinGroup(cgroups, identity.pid);
         record = {
           ...identity,
@@ -115,7 +116,7 @@ async function takeUser(state: LocalState, spec: StartSpec): Promise<BundleOwner
   if (tenant !== undefined && tenant !== keyOf(spec) && tenantLives) {
     throw new Error(`port ${spec.port} still belongs to instance ${tenant}`);
   }
-  if (processesOfUid(readProcessTable(), uid).length > 0) {
+  if (!state.vacant.delete(uid) && processesOfUid(readProcessTable(), uid).length > 0) {
     // Either leftovers of the last tenant, or the instance of another supervisor: that one listens.
     if (spec.listenFd === undefined && (await isTaken(state.options.instanceHost, spec.port))) {
       throw new Error(
