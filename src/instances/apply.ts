@@ -6,7 +6,7 @@ import type { Db, Fence, Tx } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { lockInstance, type Timed, transition } from '../db/queries/instances.ts';
 import { assignPort, releasePort } from '../db/queries/ports.ts';
-import type { Instance } from '../domain/instance.ts';
+import { type Instance, isAtWork } from '../domain/instance.ts';
 import { type Branch, type Effect, type LifecycleEvent, next } from '../domain/lifecycle.ts';
 import type { Allocator, PortRange } from '../ports/allocator.ts';
 import type { Occurrence } from './occurrence.ts';
@@ -87,12 +87,12 @@ function factsOf(timed: Timed, occurrence: Occurrence) {
 
 /** Events that change nothing when the row is already where they lead. */
 function isRepeat(row: Instance, branch: Branch, occurrence: Occurrence): boolean {
-  if (branch.to !== row.status || branch.effects.includes('unlisten')) return false;
-  if (occurrence.event === 'delete') return row.stop_reason === 'deleted' || row.deleted_at !== null;
-  return (
-    ['stop', 'expire', 'exited'].includes(occurrence.event) ||
-    (occurrence.event === 'ready' && row.status !== 'pending')
-  );
+  const { event } = occurrence;
+  if (branch.to !== row.status) return false;
+  if (event === 'delete') return row.stop_reason === 'deleted' || row.deleted_at !== null;
+  // The end of a generation that was still starting leads to pending again, with the next generation: no repeat.
+  if (event === 'exited') return !isAtWork(row.status);
+  return event === 'stop' || event === 'expire' || (event === 'ready' && row.status !== 'pending');
 }
 
 interface Writing {

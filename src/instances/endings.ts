@@ -6,7 +6,7 @@ import { type RestartPolicy, restartDelayMs } from '../domain/restart.ts';
 import type { ExitRecord } from '../shim/contract.ts';
 import type { Occurrence } from './occurrence.ts';
 
-/** Reasons a shim gives after which a new launch would only fail again. */
+/** Reasons a shim gives after which a new launch would only fail again, or would be wrong. */
 const final: readonly StopReason[] = [
   'start_failed',
   'start_timeout',
@@ -14,14 +14,11 @@ const final: readonly StopReason[] = [
   'crashed',
   'limit',
   'expired',
-  'user',
-  'idle',
-  'deleted',
-  'disabled',
 ];
 
 /**
- * The occurrence for a proven end.
+ * The occurrence for a proven end. A shim that was told to end by anyone but a supervisor (a signal by hand, or to every
+ * process at the shutdown of the machine) says so in its record; where the row was not being stopped, that is a loss.
  * @param exit what the shim left behind; null when it was killed and could leave nothing
  * @param now the database's clock
  */
