@@ -5,10 +5,9 @@ import { existsSync } from 'node:fs';
 import { open, readdir, readFile, readlink, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Client } from 'pg';
 import { monotonicMs, sleep } from '../base/clock.ts';
-import { Fault, messageOf } from '../base/errors.ts';
-import { type ClusterPlan, embeddedName, serverSettings } from './embedded-cluster.ts';
+import { Fault } from '../base/errors.ts';
+import { type ClusterPlan, serverSettings } from './embedded-cluster.ts';
 
 const run = promisify(execFile);
 
@@ -93,51 +92,6 @@ export async function launch(plan: ServerPlan): Promise<{ readonly ended: Promis
     return { ended };
   } finally {
     await file.close();
-  }
-}
-
-/** Resolves when the server answers for this very cluster; undefined: it ended first. */
-export async function untilReady(plan: ServerPlan, ended: Promise<string>): Promise<string | undefined> {
-  const dueMs = monotonicMs() + plan.readyTimeoutMs;
-  let end: string | undefined;
-  void ended.then((said) => {
-    end = said;
-  });
-  for (;;) {
-    const answer = await ask(plan);
-    if (answer === 'ready') return undefined;
-    if (end !== undefined) return end;
-    if (monotonicMs() > dueMs) return `it did not answer within ${plan.readyTimeoutMs / 1000} s: ${answer}`;
-    await sleep(15);
-  }
-}
-
-/** Connects, and checks that the one who answers is this cluster. Names its database on the first day. */
-async function ask(plan: ServerPlan): Promise<string> {
-  const answer = await askIn(plan, embeddedName);
-  if (!answer.includes('3D000')) return answer;
-  return askIn(plan, 'template1', `ALTER DATABASE postgres RENAME TO ${embeddedName}`);
-}
-
-async function askIn(plan: ServerPlan, database: string, sql?: string): Promise<string> {
-  const client = new Client({
-    host: plan.socketDir,
-    port: 5432,
-    user: embeddedName,
-    database,
-    connectionTimeoutMillis: 3_000,
-  });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    const { rows } = await client.query<{ data_directory: string }>('SHOW data_directory');
-    if (rows[0]?.data_directory !== plan.pgData) return `another cluster answers on ${plan.socketDir}`;
-    if (sql !== undefined) await client.query(sql);
-    return 'ready';
-  } catch (error) {
-    return `${(error as { code?: string }).code ?? ''} ${messageOf(error)}`;
-  } finally {
-    await client.end().catch(() => {});
   }
 }
 

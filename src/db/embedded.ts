@@ -4,7 +4,8 @@
 import { createHash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Fault } from '../base/errors.ts';
+import { monotonicMs } from '../base/clock.ts';
+import { Fault, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { embeddedName, ensureCluster } from './embedded-cluster.ts';
 import { ensurePassage, ensurePrivateDir, findOwner, fitsSocket, openDataDir } from './embedded-owner.ts';
@@ -16,12 +17,14 @@ import {
   launch,
   type ServerPlan,
   stopPostmaster,
-  untilReady,
 } from './embedded-postmaster.ts';
+import { isUsed, untilReady } from './embedded-session.ts';
 import { ensureStore } from './embedded-store.ts';
 
 const logBytesMax = 8 * 1024 * 1024;
 const logCheckMs = 10 * 60_000;
+/** Between two looks whether the server lives. */
+const lookMs = 1_000;
 
 export interface EmbeddedOptions {
   /** The supervisor's data directory; the cluster goes into its `pg`, the binaries into its `store`. */
@@ -44,27 +47,73 @@ export interface Embedded {
   };
   /** Whether it was already running. */
   readonly adopted: boolean;
-  /** Ends the server and waits for it. Safe to call twice. */
-  stop(): Promise<void>;
+  /**
+   * Ends the server and waits for it, unless another process is connected: then it stays, being that one's too. Safe to
+   * call twice. With `force` it ends whoever is connected.
+   */
+  stop(options?: { readonly force?: boolean }): Promise<void>;
   /** Lets go of the server and leaves it running. */
   release(): void;
 }
 
-/** Starts the embedded database, or finds it running. Resolves when it answers. */
+/**
+ * Starts the embedded database, or finds it running. Resolves when it answers. Until it is stopped or released, a server
+ * that ends by itself, or by a foreign hand, is started again.
+ */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { log } = options;
   const plan = await prepare(options);
-  const adopted = await bringUp(plan, options.log);
-  const timer = setInterval(() => void boundLog(plan.logFile, logBytesMax).catch(() => {}), logCheckMs);
-  timer.unref();
+  const adopted = await bringUp(plan, log);
+  const letGo = new AbortController();
+  const keeping = keepUp(plan, log, letGo.signal);
   return {
     connection: { host: plan.socketDir, port: 5432, user: embeddedName, database: embeddedName },
     adopted,
-    release: () => clearInterval(timer),
-    stop: async () => {
-      clearInterval(timer);
+    release: () => letGo.abort(),
+    stop: async ({ force = false } = {}) => {
+      letGo.abort();
+      await keeping;
+      if (!force && (await isUsed(plan))) {
+        log.info({ data: plan.pgData }, 'the embedded database stays: another process is connected');
+        return;
+      }
       await stopPostmaster(plan);
     },
   };
+}
+
+/** Looks now and then whether the server lives, and that its log stays small. Never throws. */
+async function keepUp(plan: ServerPlan, log: Logger, signal: AbortSignal): Promise<void> {
+  let logCheckAtMs = monotonicMs() + logCheckMs;
+  for (;;) {
+    await pause(lookMs, signal);
+    if (signal.aborted) return;
+    try {
+      if ((await findPostmaster(plan)) === undefined) {
+        log.warn('the embedded database has ended; starting it again');
+        await bringUp(plan, log);
+      }
+      if (monotonicMs() < logCheckAtMs) continue;
+      logCheckAtMs = monotonicMs() + logCheckMs;
+      await boundLog(plan.logFile, logBytesMax);
+    } catch (error) {
+      log.error({ reason: messageOf(error) }, 'the embedded database could not be started again');
+    }
+  }
+}
+
+/** Waits without keeping the process alive for it. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms).unref();
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
 }
 
 async function prepare(options: EmbeddedOptions): Promise<ServerPlan> {

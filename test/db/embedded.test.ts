@@ -32,7 +32,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const one of started.splice(0)) await one.stop().catch(() => {});
+  for (const one of started.splice(0)) await one.stop({ force: true }).catch(() => {});
   await rm(dir, { recursive: true, force: true });
 });
 
@@ -130,6 +130,20 @@ describe('the embedded database', () => {
     await one.stop();
   });
 
+  it('stays when one of two lets go of it, as long as the other is connected', async () => {
+    const one = await start();
+    const client = new Client(one.connection);
+    client.on('error', () => {});
+    await client.connect();
+    const second = await start();
+    await second.stop();
+    expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+    const pid = await pidOf();
+    await one.stop();
+    expect(existsSync(`/proc/${pid}/cwd`)).toBe(false);
+  });
+
   it('recovers what was committed when it was killed itself', async () => {
     const one = await start();
     await ask(one, 'CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n');
@@ -137,6 +151,19 @@ describe('the embedded database', () => {
     const again = await start();
     expect(again.adopted).toBe(false);
     expect(await ask(again, 'SELECT count(*)::int AS n FROM kept')).toEqual([{ n: 1000 }]);
+  });
+
+  it('is started again when it ends under a supervisor that lives', async () => {
+    const one = await start();
+    const first = await pidOf();
+    process.kill(first, 'SIGKILL');
+    await expect
+      .poll(() => ask(one, 'SELECT 1 AS one').catch((error: Error) => error.message), { timeout: 15_000 })
+      .toEqual([{ one: 1 }]);
+    expect(await pidOf()).not.toBe(first);
+    await one.stop();
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(existsSync(join(dir, 'pg/cluster/data/postmaster.pid'))).toBe(false);
   });
 
   it('is not fooled by a pid file that names a stranger', async () => {

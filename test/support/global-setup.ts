@@ -17,7 +17,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 }
 
 async function remove(dir: string): Promise<void> {
-  if (await clusterExists(dir)) await (await openCluster(dir)).stop();
+  if (await clusterExists(dir)) await (await openCluster(dir)).stop({ force: true });
   await rm(dir, { recursive: true, force: true });
 }
 
