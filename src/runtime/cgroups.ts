@@ -64,9 +64,11 @@ function findV2(mounts: readonly Mount[], name: string): CgroupParents | { reado
   const mount = mounts.find(({ type }) => type === 'cgroup2');
   if (mount === undefined) return { missing: 'no cgroup file system is mounted' };
   const problems: string[] = [];
-  for (const parent of [ownServiceGroup(mount), mount.dir]) {
-    if (parent === undefined) continue;
+  // As root beside the services: a group inside our own would keep systemd from starting us again while instances live.
+  for (const parentOf of [() => mount.dir, () => ownServiceGroup(mount)]) {
     try {
+      const parent = parentOf();
+      if (parent === undefined) continue;
       enableControllers(parent);
       const dir = join(parent, name);
       mkdirSync(dir, { recursive: true });
@@ -80,27 +82,32 @@ function findV2(mounts: readonly Mount[], name: string): CgroupParents | { reado
 }
 
 function enableControllers(dir: string): void {
-  const there = readFileSync(join(dir, 'cgroup.controllers'), 'utf8').trim().split(' ');
-  for (const controller of ['memory', 'pids', 'cpu']) {
-    if (!there.includes(controller)) throw new Error(`controller ${controller} is not offered in ${dir}`);
-    writeFileSync(join(dir, 'cgroup.subtree_control'), `+${controller}`);
-  }
+  requireControllers(dir);
+  for (const controller of controllers) writeFileSync(join(dir, 'cgroup.subtree_control'), `+${controller}`);
 }
 
-/** The cgroup of the service we run as, ourselves moved into a leaf of it: groups with members cannot have limited children. */
+const controllers = ['memory', 'pids', 'cpu'];
+
+function requireControllers(dir: string): void {
+  const there = readFileSync(join(dir, 'cgroup.controllers'), 'utf8').trim().split(' ');
+  const missing = controllers.filter((controller) => !there.includes(controller));
+  if (missing.length > 0) throw new Error(`${missing.join(', ')} not offered in ${dir}`);
+}
+
+/**
+ * The cgroup of the service we run as (Delegate=yes), with ourselves in a leaf of it: a group with members of its own
+ * cannot have limited children.
+ */
 function ownServiceGroup(mount: Mount): string | undefined {
   const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '/';
   const service = own.replace(/\/supervisor$/, '');
   if (!service.endsWith('.service')) return undefined;
   const dir = join(mount.dir, service);
+  requireControllers(dir);
   const leaf = join(dir, 'supervisor');
-  try {
-    mkdirSync(leaf, { recursive: true });
-    for (const pid of membersOf(dir)) appendFileSync(join(leaf, 'cgroup.procs'), String(pid));
-    return dir;
-  } catch {
-    return undefined;
-  }
+  mkdirSync(leaf, { recursive: true });
+  for (const pid of membersOf(dir)) appendFileSync(join(leaf, 'cgroup.procs'), String(pid));
+  return dir;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Which rungs of the isolation ladder this machine has, found by trying each for real, once per process. A rung that is
 // missing has a reason its reader can act on. Nothing is assumed from versions or files alone.
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { access, chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
@@ -23,6 +23,8 @@ export interface Isolation {
   readonly sandbox: SandboxTools | null;
   readonly netNamespace: boolean;
   readonly cgroups: CgroupParents | null;
+  /** Most files a process may have open here, whatever its type asks for. */
+  readonly openFilesMax: number;
 }
 
 export interface Rung {
@@ -59,7 +61,14 @@ export async function probeIsolation(options: ProbeOptions): Promise<Isolation> 
     sandbox: box.tools,
     netNamespace: box.missing === null && box.netMissing === null,
     cgroups: groups.parents,
+    openFilesMax: hardOpenFiles(),
   };
+}
+
+function hardOpenFiles(): number {
+  if (process.platform !== 'linux') return Number.POSITIVE_INFINITY;
+  const hard = /^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return hard === undefined ? Number.POSITIVE_INFINITY : Number(hard);
 }
 
 /**

@@ -67,7 +67,8 @@ export async function launchSpec(
       type: spec.type,
       config: spec.config,
       apiKey: spec.apiKey,
-      limits: spec.limits,
+      // More than the hard limit cannot be had, and asking for it would keep the server from starting.
+      limits: { ...spec.limits, openFilesMax: Math.min(spec.limits.openFilesMax, isolation.openFilesMax) },
       home: homeDir(options.dataDir, spec.instanceId),
       tmp: tmpDir(options.dataDir, spec.instanceId),
       package: where.resolved,

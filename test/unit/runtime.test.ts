@@ -1,6 +1,10 @@
 // The driver's pure parts: who a process is, trees, users, the ladder, what is believed of what others wrote.
 import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { createGroup } from '../../src/runtime/cgroups.ts';
 import {
   capIsolation,
   explainLadder,
@@ -149,6 +153,7 @@ describe('the ladder', () => {
       sandbox: { bwrap: '/b', disableUserns: true },
       netNamespace: true,
       cgroups: { version: 2, memory: '/m', pids: '/m', cpu: '/m' },
+      openFilesMax: 1_024,
     };
     expect(capIsolation(found, 'L4')).toBe(found);
     const held = capIsolation(found, 'L1');
@@ -225,5 +230,22 @@ describe('what a shim says', () => {
     for (const pid of [1, 0, -1, 1.5]) {
       expect(bundleRecordSchema.safeParse({ ...record, pid }).success, String(pid)).toBe(false);
     }
+  });
+});
+
+describe('a cgroup of version 2', () => {
+  it('is given every limit, with room for the shim on top', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'minimcp-cgroup-'));
+    const limits = {
+      ...{ memoryBytesMax: 512 * 2 ** 20, cpuPercentMax: 50, processesMax: 64 },
+      ...{ openFilesMax: 1, diskBytesMax: 1 },
+    };
+    const [group = ''] = createGroup({ version: 2, memory: dir, pids: dir, cpu: dir }, 'g', limits);
+    const said = async (file: string) => readFile(join(group, file), 'utf8');
+    expect(group).toBe(join(dir, 'g'));
+    expect(await said('memory.max')).toBe(String(608 * 2 ** 20));
+    expect(await said('pids.max')).toBe('96');
+    expect(await said('cpu.max')).toBe('500000 1000000');
+    await rm(dir, { recursive: true });
   });
 });
