@@ -101,6 +101,15 @@ export const defaultLimits: ApiLimits = {
   stallMs: 60_000,
 };
 
+/** What the ingester of this process has done since its start, and how far it is behind. */
+export interface LogFigures {
+  readonly spools: number;
+  readonly stored: number;
+  readonly storedBytes: number;
+  readonly dropped: number;
+  readonly lagMs: number;
+}
+
 export interface ApiOptions {
   readonly db: Db;
   readonly manager: Manager;
@@ -116,6 +125,7 @@ export interface ApiOptions {
   /** From now on this node takes no new work; with `endInstances` every instance on it is ended, and then the daemon. */
   readonly requestDrain: (options: { readonly endInstances: boolean }) => Promise<void>;
   readonly registry: Registry;
+  readonly logFigures: () => LogFigures;
   readonly node: { readonly id: string; readonly version: string };
   readonly log: Logger;
   /** The base users see when a proxy stands in front; forwarded addresses are then believed from loopback. */

@@ -71,7 +71,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   });
   await registerOpenapi(app, { version: options.node.version, publicUrl: options.publicUrl });
   const gate = await createGate(app, options.accounts, limits);
-  registerMetrics(app, { registry: options.registry, db: options.db, streams });
+  registerMetrics(app, { ...options, streams });
   for (const route of routes) mount(app, api, gate, route);
   answerUnknownRoutes(app);
   await app.ready();

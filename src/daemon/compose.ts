@@ -25,6 +25,7 @@ import { createApply } from '../instances/apply.ts';
 import { createChanges } from '../instances/changes.ts';
 import { endEverything, expireOne, expireOverdue, retireOld, warnOwners } from '../instances/clock-events.ts';
 import { createEffects } from '../instances/effects.ts';
+import { createFigures } from '../instances/figures.ts';
 import { sweepHealth } from '../instances/health.ts';
 import { createManager } from '../instances/manager.ts';
 import { createNewsListener } from '../instances/news.ts';
@@ -113,13 +114,16 @@ async function furnish(
   const keyring = await openKeyring({ db, file: config.masterKeysFile, log });
   const vault = createVault({ db, keyring });
   const packages = createPackageStore({ dataDir, log });
-  const driver = await createLocalDriver({
+  const registry = new Registry();
+  const figures = createFigures(registry);
+  const localDriver = await createLocalDriver({
     ...{ dataDir, packages, log, shimNodeFlags, instanceHost: config.instanceHost },
     shimFile: await bundleShim(await openStore(dataDir)),
     nodeBinary: process.execPath,
     origins: [],
     epoch: () => fence().epoch,
   });
+  const driver = figures.watchDriver(localDriver);
   const catalog = createCatalog({
     db,
     dir: join(import.meta.dirname, '../../mcp-servers'),
@@ -148,7 +152,7 @@ async function furnish(
   });
   const allocator = createAllocator({ db, nodeId, host: config.instanceHost, range });
   const maxInstancesPerUser = (): Promise<number> => settings.get('mcp.max_instances_per_user');
-  const apply = createApply({ db, fence, allocator, urlOf, maxInstancesPerUser });
+  const apply = figures.watchApply(createApply({ db, fence, allocator, urlOf, maxInstancesPerUser }));
   const changes = createChanges();
   const admission = createAdmission(availableParallelism(), startsWaitingMax);
   const queue = createJobQueue({ connection, nodeId, log });
@@ -225,7 +229,8 @@ async function furnish(
   const changeFeed = createListener({ connection, channel: 'minimcp_changes', onError });
   const logFeed = createListener({ connection, channel: logChannel, onError });
   const api = await createApi({
-    ...{ db, manager, accounts, settings, vault, keyring, catalog, log, registry: new Registry() },
+    ...{ db, manager, accounts, settings, vault, keyring, catalog, log, registry },
+    logFigures: ingest.lag,
     logs: createLogTail({ db, feed: logFeed }),
     changes: changeFeed,
     health: () => healthOf(db, ingest.lag().problem, keyring.problem()),

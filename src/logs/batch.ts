@@ -22,6 +22,10 @@ export interface Batch {
   lines: number;
   /** Of spool. */
   bytes: number;
+  /** Lines that are not in it because they could not be kept, by their markers. */
+  dropped: number;
+  /** Time of its oldest line, milliseconds. */
+  oldestMs: number;
 }
 
 export interface GatherOptions {
@@ -32,7 +36,15 @@ export interface GatherOptions {
 }
 
 export function emptyBatch(): Batch {
-  return { rows: new Map(), moves: new Map(), days: new Map(), lines: 0, bytes: 0 };
+  return {
+    rows: new Map(),
+    moves: new Map(),
+    days: new Map(),
+    lines: 0,
+    bytes: 0,
+    dropped: 0,
+    oldestMs: Number.POSITIVE_INFINITY,
+  };
 }
 
 export function isFull(batch: Batch): boolean {
@@ -77,6 +89,8 @@ function take(batch: Batch, spool: Spool, piece: Piece, options: GatherOptions):
     const day = Math.floor(row.t / 86_400_000);
     if (!batch.days.has(day)) batch.days.set(day, new Date(row.t));
     lines += 1;
+    batch.dropped += row.dropped;
+    batch.oldestMs = Math.min(batch.oldestMs, row.t);
   };
   const note = (message: string, meta: Record<string, unknown>): void => {
     // In the spool of a node a broken line does not say whose it was.

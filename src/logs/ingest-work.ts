@@ -43,6 +43,12 @@ export interface IngestState {
   /** Whether there is one. */
   busy: boolean;
   stored: number;
+  storedBytes: number;
+  dropped: number;
+  /** How old the oldest line of the last batch was when it was stored, milliseconds. */
+  lagMs: number;
+  /** When a batch was last stored, or there was nothing to store; monotonic milliseconds. */
+  caughtUpAtMs: number;
   problem: string | null;
 }
 
@@ -93,6 +99,8 @@ export async function step(work: Work): Promise<number> {
     return 0;
   }
   await state.inFlight;
+  state.lagMs = 0;
+  state.caughtUpAtMs = monotonicMs();
   await removeFinished(work);
   if (state.quiet.size > 0 && monotonicMs() >= work.endCheckAtMs) await checkEndings(work);
   if (state.news.size > 0) return 0;
@@ -158,6 +166,10 @@ async function isOverWithin(promise: Promise<void>, ms: number): Promise<boolean
 /** A batch is committed: what it held may leave the disk. */
 function settle({ options, state }: Work, batch: Batch): void {
   state.stored += batch.lines;
+  state.storedBytes += batch.bytes;
+  state.dropped += batch.dropped;
+  state.lagMs = batch.lines === 0 ? 0 : Math.max(0, nowMs() - batch.oldestMs);
+  state.caughtUpAtMs = monotonicMs();
   for (const [spool, move] of batch.moves) {
     spool.stored = move.to;
     if (move.to.segment === move.from.segment) continue;

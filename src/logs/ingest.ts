@@ -1,7 +1,7 @@
 // Moves log lines from the spools on disk into mcp_logs, each exactly once however often it is killed: rows and offsets
 // are one transaction, and only what is stored is deleted. Driven by pokes, with a slow sweep behind them. When the
 // database is away it waits, and everything waits on disk.
-import { sleep } from '../base/clock.ts';
+import { monotonicMs, sleep } from '../base/clock.ts';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { Service } from '../base/service.ts';
 import { beginWork, type IngestOptions, type IngestState, step, type Work } from './ingest-work.ts';
@@ -20,6 +20,12 @@ export interface IngestLag {
   readonly spools: number;
   /** Lines stored by this process. */
   readonly stored: number;
+  /** Bytes of spool stored by this process. */
+  readonly storedBytes: number;
+  /** Lines that their writers, or the database, could not keep; markers stand for them. */
+  readonly dropped: number;
+  /** How far the stored lines are behind, milliseconds: 0 when nothing waits. */
+  readonly lagMs: number;
   /** Why nothing is being stored, or null. */
   readonly problem: string | null;
 }
@@ -32,7 +38,8 @@ export function createIngest(options: IngestOptions): Ingest {
   const spools = createSpools(options.nodeId);
   const state: IngestState = {
     ...{ news: new Set(), quiet: new Set(), finished: new Set() },
-    ...{ inFlight: Promise.resolve(), busy: false, stored: 0, problem: null },
+    ...{ inFlight: Promise.resolve(), busy: false, stored: 0, storedBytes: 0, dropped: 0 },
+    ...{ lagMs: 0, caughtUpAtMs: monotonicMs(), problem: null },
   };
   let stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
@@ -68,8 +75,23 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     poke: (instanceId, generation) => poke(spools.generation(instanceId, generation)),
     pokeNode: () => poke(spools.node),
-    lag: () => ({ spools: state.news.size, stored: state.stored, problem: state.problem }),
+    lag: () => ({
+      ...{
+        spools: state.news.size,
+        stored: state.stored,
+        storedBytes: state.storedBytes,
+        dropped: state.dropped,
+      },
+      lagMs: lagOf(state),
+      problem: state.problem,
+    }),
   };
+}
+
+/** With something that waits and nothing that is stored, the lag grows with the time. */
+function lagOf({ news, busy, lagMs, caughtUpAtMs, problem }: IngestState): number {
+  if (news.size === 0 && !busy && problem === null) return 0;
+  return lagMs + (monotonicMs() - caughtUpAtMs);
 }
 
 interface Run {

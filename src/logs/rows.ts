@@ -17,6 +17,8 @@ export interface EncodedRow {
   readonly text: string;
   /** Time of the line, milliseconds. */
   readonly t: number;
+  /** Lines that this one says were not kept. */
+  readonly dropped: number;
 }
 
 const levels = new Set(['debug', 'info', 'warn', 'error']);
@@ -58,7 +60,13 @@ function encode(line: Partial<NodeSpoolLine> | null, context: RowContext): Encod
     metadataText(meta),
     typeof seq === 'number' && Number.isSafeInteger(seq) && seq >= 0 ? seq : 0,
   );
-  return { instanceId, t, text };
+  return { instanceId, t, text, dropped: source === 'system' ? droppedBy(line.meta) : 0 };
+}
+
+/** What a shim's drop marker counts. */
+function droppedBy(meta: SpoolLine['meta']): number {
+  const dropped = meta?.dropped;
+  return typeof dropped === 'number' && Number.isSafeInteger(dropped) && dropped > 0 ? dropped : 0;
 }
 
 function ownerOf({ instance }: Partial<NodeSpoolLine>): string | undefined {
@@ -73,7 +81,7 @@ export function marker(
 ): EncodedRow {
   const { instanceId, nowMs: t } = context;
   const text = row(context.nextId(), instanceId, t, 'warn', 'system', message, metadataText(meta), 0);
-  return { instanceId, t, text };
+  return { instanceId, t, text, dropped: 1 };
 }
 
 /** The row that replaces one PostgreSQL refused: same place, number and source, without its content. */

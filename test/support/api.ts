@@ -120,6 +120,7 @@ export async function openApi(
       drains += 1;
     },
     registry: new Registry(),
+    logFigures: () => ({ spools: 0, stored: 0, storedBytes: 0, dropped: 0, lagMs: 0 }),
     node: { id: nodeId, version: '0.0.0' },
     log: silentLog,
     limits: options.limits,

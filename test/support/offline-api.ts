@@ -7,7 +7,7 @@ import { openDb } from '../../src/db/pool.ts';
 import { silentLog } from './cluster.ts';
 
 /** Nothing listens where its database should be: whatever needs one is answered with 503. */
-export async function offlineApi(): Promise<Api> {
+export async function offlineApi(registry = new Registry()): Promise<Api> {
   const db = openDb({
     connection: { host: '/nonexistent', user: 'nobody', database: 'none' },
     connectionsMax: 2,
@@ -34,7 +34,8 @@ export async function offlineApi(): Promise<Api> {
     changes: { subscribe: () => () => {} },
     health: async () => ({ ready: false, checks: { database: 'the database does not answer' } }),
     requestDrain: async () => {},
-    registry: new Registry(),
+    registry,
+    logFigures: () => ({ spools: 0, stored: 0, storedBytes: 0, dropped: 0, lagMs: 0 }),
     node: { id: 'nowhere', version: '0.0.0' },
     log: silentLog,
   });
