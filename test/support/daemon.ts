@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { InstanceView, InstanceWithToken } from '../../src/api/contract.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
+import { openPgProxy, type PgProxy } from './pg-proxy.ts';
 import { root } from './source.ts';
 
 export interface Answer<Data> {
@@ -27,11 +28,17 @@ export interface DaemonOptions {
   readonly ports?: number;
   /** Instead of a database made for this daemon. */
   readonly databaseUrl?: string;
+  /** A database somebody else made, and disposes of. */
+  readonly database?: TestDatabase;
+  /** Puts a proxy between the supervisor and its database. */
+  readonly proxied?: boolean;
 }
 
 export interface Daemon {
   readonly dataDir: string;
   readonly database: TestDatabase;
+  /** With `proxied`: what stands between the supervisor and its database. */
+  readonly proxy: PgProxy | undefined;
   readonly portRange: { readonly from: number; readonly to: number };
   readonly adminToken: string;
   readonly output: readonly string[];
@@ -71,7 +78,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const dataDir = await mkdtemp(join(tmpdir(), 'minimcp-test-'));
   // Root's instances run as users of their own, who must be able to pass.
   if (process.getuid?.() === 0) await chmod(dataDir, 0o711);
-  const database = await testDatabase();
+  const database = options.database ?? (await testDatabase());
+  const proxy = options.proxied === true ? await openPgProxy(database.connection) : undefined;
   const portRange = nextRange(options.ports ?? 12);
   const output: string[] = [];
   let process_: ChildProcess | undefined;
@@ -86,7 +94,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
         PATH: process.env.PATH,
         HOME: dataDir,
         MINIMCP_DATA_DIR: dataDir,
-        DATABASE_URL: options.databaseUrl ?? database.url,
+        DATABASE_URL: options.databaseUrl ?? proxy?.url ?? database.url,
         MINIMCP_PORT: '0',
         MINIMCP_PORT_RANGE: `${portRange.from}-${portRange.to}`,
         MINIMCP_NODE_ID: 'test',
@@ -142,6 +150,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   return {
     dataDir,
     database,
+    proxy,
     portRange,
     output,
     call,
@@ -190,7 +199,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       const exited = process_ === undefined ? undefined : once(process_, 'exit');
       await call('POST', '/drain', { end_instances: true });
       await exited;
-      await database.dispose();
+      await proxy?.close();
+      if (options.database === undefined) await database.dispose();
       await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };

@@ -11,6 +11,10 @@ export interface Statement {
   /** Number of the statement since the last `count` began, from 1. */
   readonly number: number;
   readonly sql: string;
+  /** What it is given, as text; null for NULL and for what was sent in binary. */
+  readonly params: readonly (string | null)[];
+  /** Number of the connection it came on. */
+  readonly connection: number;
 }
 
 export interface PgProxy {
@@ -39,6 +43,7 @@ export async function openPgProxy(server: {
   const sockets = new Set<Socket>();
   let open = true;
   let count = 0;
+  let connections = 0;
 
   const listener = createServer((client) => {
     if (!open) return client.destroy();
@@ -52,7 +57,10 @@ export async function openPgProxy(server: {
         upstream.destroy();
       });
     }
+    const connection = ++connections;
     const asked: Statement[] = [];
+    // Prepared by Parse; run by Bind, which alone brings the values. Parse by itself does nothing.
+    const prepared = new Map<string, string>();
     let started = false;
     relay(
       client,
@@ -63,14 +71,15 @@ export async function openPgProxy(server: {
           started = true;
           return;
         }
+        if (type === 'P') {
+          const [name, sql] = textsOf(body, 2);
+          prepared.set(name ?? '', sql ?? '');
+        }
+        const bound = type === 'B' ? boundTo(body) : undefined;
         const sql =
-          type === 'Q'
-            ? body.toString('utf8', 0, body.length - 1)
-            : type === 'P'
-              ? parsedSql(body)
-              : undefined;
+          type === 'Q' ? textsOf(body, 1)[0] : bound === undefined ? undefined : prepared.get(bound.name);
         if (sql === undefined) return;
-        const statement = { number: ++count, sql };
+        const statement = { number: ++count, sql, params: bound?.params ?? [], connection };
         asked.push(statement);
         await proxy.beforeStatement?.(statement);
       },
@@ -139,8 +148,34 @@ function relay(
   });
 }
 
-/** The statement of a Parse message: a name, then the text, both NUL-terminated. */
-function parsedSql(body: Buffer): string {
-  const nameEnd = body.indexOf(0);
-  return body.toString('utf8', nameEnd + 1, body.indexOf(0, nameEnd + 1));
+/** The first texts of a message, each ended by NUL. */
+function textsOf(body: Buffer, count: number): string[] {
+  const texts: string[] = [];
+  for (let at = 0; texts.length < count; ) {
+    const end = body.indexOf(0, at);
+    texts.push(body.toString('utf8', at, end));
+    at = end + 1;
+  }
+  return texts;
+}
+
+/** The statement a Bind message runs, and with what. */
+function boundTo(body: Buffer): { name: string; params: (string | null)[] } {
+  const [portal = '', name = ''] = textsOf(body, 2);
+  let at = Buffer.byteLength(portal) + Buffer.byteLength(name) + 2;
+  const formats: number[] = [];
+  const formatCount = body.readInt16BE(at);
+  at += 2;
+  for (let turn = 0; turn < formatCount; turn += 1, at += 2) formats.push(body.readInt16BE(at));
+  const params: (string | null)[] = [];
+  const paramCount = body.readInt16BE(at);
+  at += 2;
+  for (let turn = 0; turn < paramCount; turn += 1) {
+    const length = body.readInt32BE(at);
+    at += 4;
+    const isText = (formats.length === 1 ? formats[0] : (formats[turn] ?? 0)) === 0;
+    params.push(length >= 0 && isText ? body.toString('utf8', at, at + length) : null);
+    at += Math.max(length, 0);
+  }
+  return { name, params };
 }
