@@ -1,60 +1,41 @@
-// Finds out, once, whether a server also speaks the modern era: asks a sibling of the child that serves, in the
-// background, because some servers exit when anything comes before initialize. Whatever does not answer server/discover
-// with a result is legacy.
-
-import { ownEnvelope } from './bridge/modern.ts';
+// Asks a sibling of the child that serves what else it speaks: the same command in the same sandbox, in the background,
+// for moments only. The child that serves is never asked, because some servers exit when anything precedes initialize.
+import type { Era } from '../domain/server-type.ts';
+import { probeEra } from './bridge/probe.ts';
 import { startChild } from './child.ts';
 import type { ChildSpec } from './contract.ts';
 import { createFramer } from './framing.ts';
 
-const probeId = 'minimcp-era';
 const answerBytesMax = 1024 * 1024;
 
 /**
- * Asks a fresh process of the same server.
- * @returns dual, because the child that serves has answered initialize; or legacy
+ * The era of a server whose child has answered initialize.
+ * @param timeoutMs for each of the probe's answers
  */
-export function probeEra(spec: ChildSpec, timeoutMs: number): Promise<'legacy' | 'dual'> {
+export async function probeSibling(spec: ChildSpec, timeoutMs: number): Promise<Era> {
   const sibling = startChild(spec);
-  return new Promise((resolve) => {
-    const settle = (era: 'legacy' | 'dual'): void => {
-      clearTimeout(timer);
-      sibling.signal('SIGKILL');
-      sibling.destroyOutput();
-      resolve(era);
-    };
-    const timer = setTimeout(() => settle('legacy'), timeoutMs);
-    const framer = createFramer({
-      lineBytesMax: answerBytesMax,
-      keepBytes: 0,
-      onLine: (line) => {
-        const answered = answerOf(line);
-        if (answered !== undefined) settle(answered ? 'dual' : 'legacy');
-      },
-      onLong: () => settle('legacy'),
-    });
-    sibling.stdout?.on('data', (chunk: Buffer) => framer.push(chunk));
-    sibling.stderr?.resume();
-    void sibling.exited.then(() => settle('legacy'));
-    sibling.link.send(
-      JSON.stringify({
-        jsonrpc: '2.0',
-        id: probeId,
-        method: 'server/discover',
-        params: { _meta: ownEnvelope() },
-      }),
-    );
-  });
-}
-
-/** Whether a line answers the probe with a result; undefined when it is something else. */
-function answerOf(line: Buffer): boolean | undefined {
+  sibling.stderr?.resume();
   try {
-    const message: unknown = JSON.parse(line.toString());
-    if (typeof message !== 'object' || message === null || !('id' in message) || message.id !== probeId)
-      return undefined;
-    return 'result' in message;
-  } catch {
-    return undefined;
+    const era = await probeEra(
+      {
+        send: (line) => sibling.link.send(line),
+        onLine(onLine) {
+          const framer = createFramer({
+            lineBytesMax: answerBytesMax,
+            keepBytes: 0,
+            onLine,
+            onLong: () => {},
+          });
+          sibling.stdout?.on('data', (chunk: Buffer) => framer.push(chunk));
+        },
+        exited: sibling.exited,
+      },
+      timeoutMs,
+    );
+    // A server may keep to the era it was first spoken to in; that it knows the legacy one has been seen.
+    return era === 'legacy' ? 'legacy' : 'dual';
+  } finally {
+    sibling.signal('SIGKILL');
+    sibling.destroyOutput();
   }
 }

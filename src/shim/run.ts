@@ -22,7 +22,7 @@ import { createKeeper, type Keeper } from './keeper.ts';
 import { cleanMeta, cleanText, cutText } from './log-text.ts';
 import { readOutput } from './output.ts';
 import { createPace } from './pace.ts';
-import { probeEra } from './probe-era.ts';
+import { probeSibling } from './probe-era.ts';
 import { createRedactor } from './redact.ts';
 import type { Say } from './seams.ts';
 import { openSpool } from './spool.ts';
@@ -127,7 +127,7 @@ export function run(spec: LaunchSpec, first: Child): void {
     asked = true;
     setTimeout(async () => {
       if (ending.begun()) return;
-      era = await probeEra(spec.child, spec.child.startTimeoutMs);
+      era = bridge.era() === 'modern' ? 'modern' : await probeSibling(spec.child, spec.child.startTimeoutMs);
       control.stateChanged();
     }, eraProbeDelayMs).unref();
   }

@@ -39,6 +39,8 @@ export type Say = (
 
 /** Everything between the door and the child's pipes. It lives as long as the shim, across restarts of the child. */
 export interface Bridge {
+  /** The era the child is spoken to in. */
+  era(): 'legacy' | 'modern';
   /** Performs the one real initialize and a tools/list on a fresh child. Resolves when the child has answered both. */
   open(link: ChildLink, signal: AbortSignal): Promise<ServerInfo>;
   /** One line of the child's standard output, without its newline. */
@@ -80,4 +82,3 @@ export interface Door {
   /** Accepts no further connections and closes those that are open. Safe to call twice, and before listen. */
   close(): Promise<void>;
 }
-

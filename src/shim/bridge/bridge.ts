@@ -28,6 +28,7 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
   const { httpPort } = spec.child;
   const http = spec.child.transport === 'streamable-http' ? createHttpChild(core, httpPort ?? 0) : null;
   return {
+    era: () => core.era,
     async open(link, signal) {
       // A child that speaks HTTP is sent nothing on its standard input.
       core.link = http === null ? link : null;
@@ -108,10 +109,21 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
   };
 }
 
-function openChild(core: Core, signal: AbortSignal): Promise<InitializeResult> {
-  const { transport, httpPort } = core.spec.child;
+async function openChild(core: Core, signal: AbortSignal): Promise<InitializeResult> {
+  const { transport, httpPort, era } = core.spec.child;
   if (transport === 'streamable-http') return openHttp(httpPort ?? 0, core.era === 'modern', signal);
-  return core.era === 'modern' ? openModern(core, signal) : openLegacy(core, signal);
+  if (core.era === 'modern') return openModern(core, signal);
+  try {
+    return await openLegacy(core, signal);
+  } catch (error) {
+    if (era !== 'unknown' || signal.aborted) throw error;
+    // One that refuses initialize and lives on may speak only the modern era: it is asked before it is given up.
+    core.era = 'modern';
+    return openModern(core, signal).catch(() => {
+      core.era = 'legacy';
+      throw error;
+    });
+  }
 }
 
 function handle(core: Core, request: IncomingMessage, response: ServerResponse): void {

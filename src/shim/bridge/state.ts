@@ -163,8 +163,8 @@ export interface Listener {
 }
 
 export interface Core {
-  /** The era the child is opened in. */
-  readonly era: 'legacy' | 'modern';
+  /** The era the child is opened in. Changes only while it is being opened. */
+  era: 'legacy' | 'modern';
   readonly spec: LaunchSpec;
   readonly bounds: Bounds;
   readonly say: Say;
