@@ -3,7 +3,8 @@
 import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { explainLadder, type Isolation, probeIsolation, reaches } from '../runtime/isolation.ts';
+import { probeIsolation } from '../runtime/isolation.ts';
+import { explainLadder, type Isolation, reaches } from '../runtime/ladder.ts';
 import { placeRuntime, storeDir } from '../runtime/store.ts';
 import type { Check } from './doctor-check.ts';
 

@@ -1,60 +1,19 @@
-// The files of an instance: <data>/instances/<id>/{home,tmp} belong to its user, <id>/<generation>/ is the bundle. Names
-// are checked before they become paths; a state file that is a link, somebody else's, torn, forged or of another
-// generation is refused, which is the same as not being there.
-import { constants, type Stats } from 'node:fs';
-import {
-  chmod,
-  chown,
-  type FileHandle,
-  lchown,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  rmdir,
-} from 'node:fs/promises';
+// The directories of an instance: <data>/instances/<id>/{home,tmp} belong to its user, <id>/<generation>/ is the bundle.
+// They are made anew for each start, and removed when nothing of the instance is alive; what is a link is never followed.
+import { chmod, chown, lchown, lstat, mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { bundleFiles, type ExitRecord } from '../shim/contract.ts';
+import { bundleFiles } from '../shim/contract.ts';
+import {
+  type BundleName,
+  bundleDir,
+  generationPattern,
+  homeDir,
+  instanceDir,
+  tmpDir,
+  uuidPattern,
+} from './bundle-names.ts';
 import { removeGroup } from './cgroups.ts';
-import { type BundleRecord, bundleRecordSchema, exitRecordSchema } from './messages.ts';
-
-export interface BundleName {
-  readonly instanceId: string;
-  readonly generation: number;
-}
-
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-const generationPattern = /^[1-9]\d{0,9}$/;
-/** Written by us, beside the files of shim/contract.ts. */
-const brokenFile = 'limit.json';
-const stateFileBytesMax = 256 * 1024;
-
-/** Where everything of an instance lies. @throws when the id is not a UUID: it never becomes a path then */
-export function instanceDir(dataDir: string, instanceId: string): string {
-  if (!uuidPattern.test(instanceId)) throw new Error('an instance is named by a UUID in lower case');
-  return join(dataDir, 'instances', instanceId);
-}
-
-/** The home an instance keeps from generation to generation. */
-export function homeDir(dataDir: string, instanceId: string): string {
-  return join(instanceDir(dataDir, instanceId), 'home');
-}
-
-/** Its TMPDIR, emptied at each start. */
-export function tmpDir(dataDir: string, instanceId: string): string {
-  return join(instanceDir(dataDir, instanceId), 'tmp');
-}
-
-/** The bundle of one generation: spool, control socket, state files. */
-export function bundleDir(dataDir: string, { instanceId, generation }: BundleName): string {
-  if (!Number.isInteger(generation) || !generationPattern.test(String(generation))) {
-    throw new Error('a generation is a whole number from 1');
-  }
-  return join(instanceDir(dataDir, instanceId), String(generation));
-}
+import { readRecord } from './state-files.ts';
 
 export interface BundleOwner {
   readonly uid: number;
@@ -95,50 +54,6 @@ export async function makeEgressDir(dir: string, owner: BundleOwner): Promise<vo
   if (owner.foreign) await chown(dir, owner.uid, owner.gid);
 }
 
-/** Writes who the shim is: whole or not at all, readable by us only. */
-export async function writeRecord(dataDir: string, record: BundleRecord): Promise<void> {
-  const dir = bundleDir(dataDir, record);
-  const draft = join(dir, `${bundleFiles.identity}.${process.pid}`);
-  const file = await open(draft, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-  try {
-    await file.writeFile(JSON.stringify(record));
-  } finally {
-    await file.close();
-  }
-  await rename(draft, join(dir, bundleFiles.identity));
-}
-
-/** What was written down about a generation, if it is there and ours. */
-export async function readRecord(dataDir: string, name: BundleName): Promise<BundleRecord | undefined> {
-  const dir = bundleDir(dataDir, name);
-  const ours = process.getuid?.() ?? -1;
-  if (!(await isDirOf(dir, [ours]))) return undefined;
-  const record = await readState(join(dir, bundleFiles.identity), [ours], bundleRecordSchema);
-  return isOf(record, name) ? record : undefined;
-}
-
-/** Notes which limit a generation broke: what is said about its end afterwards, whoever asks. */
-export async function writeBroken(dataDir: string, name: BundleName, message: string): Promise<void> {
-  const path = join(bundleDir(dataDir, name), brokenFile);
-  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
-    (error: NodeJS.ErrnoException) => (error.code === 'EEXIST' ? undefined : Promise.reject(error)),
-  );
-  await file?.writeFile(JSON.stringify({ message })).finally(() => file.close());
-}
-
-/** The limit a generation broke, if one was noted. */
-export async function readBroken(dataDir: string, name: BundleName): Promise<string | undefined> {
-  const path = join(bundleDir(dataDir, name), brokenFile);
-  return (await readState(path, [process.getuid?.() ?? -1], z.object({ message: z.string() })))?.message;
-}
-
-/** How a generation ended, in the words of its shim; null when it left none. */
-export async function readExit(dataDir: string, name: BundleName, uid: number): Promise<ExitRecord | null> {
-  const path = join(bundleDir(dataDir, name), bundleFiles.exit);
-  const record = await readState(path, [uid], exitRecordSchema);
-  return isOf(record, name) ? record : null;
-}
-
 /** Every bundle on disk, whatever is in it. */
 export async function listBundles(dataDir: string): Promise<BundleName[]> {
   const instances = await namesIn(join(dataDir, 'instances'), uuidPattern);
@@ -172,11 +87,6 @@ export async function removeHome(dataDir: string, instanceId: string): Promise<v
   await removeIfEmpty(dir);
 }
 
-/** Opens the file for the shim's standard error. */
-export function openCrashFile(dir: string): Promise<FileHandle> {
-  return open(join(dir, bundleFiles.crash), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-}
-
 async function ensureDir(path: string, mode: number): Promise<void> {
   await mkdir(path, { recursive: true, mode });
   const found = await lstat(path);
@@ -203,45 +113,6 @@ async function giveDir(dir: string, from: number, owner: BundleOwner): Promise<v
     else if (found.uid === from) await lchown(path, owner.uid, owner.gid);
   }
   await lchown(dir, owner.uid, owner.gid);
-}
-
-async function readState<T>(
-  path: string,
-  owners: readonly number[],
-  schema: z.ZodType<T>,
-): Promise<T | undefined> {
-  let file: FileHandle;
-  try {
-    // Not blocking: a pipe in place of a file must not hold us.
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const found = await file.stat();
-    if (
-      !found.isFile() ||
-      !owners.includes(found.uid) ||
-      found.nlink !== 1 ||
-      found.size > stateFileBytesMax
-    ) {
-      return undefined;
-    }
-    return schema.safeParse(JSON.parse(await file.readFile('utf8'))).data;
-  } catch {
-    return undefined;
-  } finally {
-    await file.close();
-  }
-}
-
-function isOf<T extends BundleName>(record: T | undefined, name: BundleName): record is T {
-  return record?.instanceId === name.instanceId && record.generation === name.generation;
-}
-
-async function isDirOf(path: string, owners: readonly number[]): Promise<boolean> {
-  const found: Stats | undefined = await lstat(path).catch(() => undefined);
-  return found?.isDirectory() === true && owners.includes(found.uid);
 }
 
 async function namesIn(dir: string, pattern: RegExp): Promise<string[]> {

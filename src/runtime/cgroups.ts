@@ -1,7 +1,6 @@
 // A cgroup per generation: memory, processes and CPU held to their limits by the kernel, and a list of members nobody
-// can leave. Both layouts (v1, v2) or none. The shim is put in before it is told anything, so all it starts is inside;
-// the figures leave it room of its own. What the kernel refuses here is an error of the start, never a silent no.
-import { createHash } from 'node:crypto';
+// can leave. The shim is put in before it is told anything, so all it starts is inside; the figures leave it room of its
+// own. What the kernel refuses here is an error of the start, never a silent no.
 import {
   appendFileSync,
   existsSync,
@@ -13,102 +12,14 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sleep } from '../base/clock.ts';
+import { type CgroupParents, makeParents, membersOf } from './cgroup-parents.ts';
 import type { Limits } from './driver.ts';
-
-/** Where our groups are made. */
-export interface CgroupParents {
-  readonly version: 1 | 2;
-  /** Version 1 has one per controller, version 2 the same one for all. */
-  readonly memory: string;
-  readonly pids: string;
-  readonly cpu: string;
-}
 
 /** Memory and tasks (threads count) the shim and the sandbox need beside what the server may have. */
 const shimMemoryBytes = 96 * 1024 * 1024;
 const shimTasks = 32;
 /** Long, so that a start, which is one burst of CPU, is not stretched by a quota meant for the long run. */
 const cpuPeriodUs = 1_000_000;
-
-interface Mount {
-  readonly root: string;
-  readonly dir: string;
-  readonly type: string;
-  readonly options: readonly string[];
-}
-
-/** Finds or makes the parents of our groups. @returns why not, where it cannot be done */
-export function findCgroups(dataDir: string): CgroupParents | { readonly missing: string } {
-  if (process.platform !== 'linux') return { missing: 'cgroups are of Linux only' };
-  try {
-    const mounts = readMounts();
-    const name = `minimcp-${createHash('sha256').update(dataDir).digest('hex').slice(0, 8)}`;
-    return findV1(mounts, name) ?? findV2(mounts, name);
-  } catch (error) {
-    const { code, path, message } = error as NodeJS.ErrnoException;
-    const readOnly = code === 'EROFS' || code === 'EACCES' || code === 'EPERM';
-    return { missing: readOnly ? `no right to make a cgroup (${path ?? message})` : message };
-  }
-}
-
-function findV1(mounts: readonly Mount[], name: string): CgroupParents | undefined {
-  const mountOf = (controller: string): Mount | undefined =>
-    mounts.find(({ type, options }) => type === 'cgroup' && options.includes(controller));
-  const [memory, pids, cpu] = [mountOf('memory'), mountOf('pids'), mountOf('cpu')];
-  if (memory === undefined || pids === undefined || cpu === undefined) return undefined;
-  const at = (mount: Mount): string => join(mount.dir, name);
-  return { version: 1, memory: at(memory), pids: at(pids), cpu: at(cpu) };
-}
-
-function findV2(mounts: readonly Mount[], name: string): CgroupParents | { readonly missing: string } {
-  const mount = mounts.find(({ type }) => type === 'cgroup2');
-  if (mount === undefined) return { missing: 'no cgroup file system is mounted' };
-  const problems: string[] = [];
-  // As root beside the services: a group inside our own would keep systemd from starting us again while instances live.
-  for (const parentOf of [() => mount.dir, () => ownServiceGroup(mount)]) {
-    try {
-      const parent = parentOf();
-      if (parent === undefined) continue;
-      enableControllers(parent);
-      const dir = join(parent, name);
-      mkdirSync(dir, { recursive: true });
-      enableControllers(dir);
-      return { version: 2, memory: dir, pids: dir, cpu: dir };
-    } catch (error) {
-      problems.push((error as Error).message);
-    }
-  }
-  return { missing: `no cgroup could be made: ${problems.join('; ')}` };
-}
-
-function enableControllers(dir: string): void {
-  requireControllers(dir);
-  for (const controller of controllers) writeFileSync(join(dir, 'cgroup.subtree_control'), `+${controller}`);
-}
-
-const controllers = ['memory', 'pids', 'cpu'];
-
-function requireControllers(dir: string): void {
-  const there = readFileSync(join(dir, 'cgroup.controllers'), 'utf8').trim().split(' ');
-  const missing = controllers.filter((controller) => !there.includes(controller));
-  if (missing.length > 0) throw new Error(`${missing.join(', ')} not offered in ${dir}`);
-}
-
-/**
- * The cgroup of the service we run as (Delegate=yes), with ourselves in a leaf of it: a group with members of its own
- * cannot have limited children.
- */
-function ownServiceGroup(mount: Mount): string | undefined {
-  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '/';
-  const service = own.replace(/\/supervisor$/, '');
-  if (!service.endsWith('.service')) return undefined;
-  const dir = join(mount.dir, service);
-  requireControllers(dir);
-  const leaf = join(dir, 'supervisor');
-  mkdirSync(leaf, { recursive: true });
-  for (const pid of membersOf(dir)) appendFileSync(join(leaf, 'cgroup.procs'), String(pid));
-  return dir;
-}
 
 /**
  * Makes the group of one generation with its limits.
@@ -165,15 +76,6 @@ export async function removeGroup(dirs: readonly string[]): Promise<void> {
   }
 }
 
-/** The parents go when they are empty, so they are made again when needed. */
-function makeParents({ version, memory, pids, cpu }: CgroupParents): void {
-  for (const dir of new Set([memory, pids, cpu])) {
-    if (existsSync(dir)) continue;
-    mkdirSync(dir, { recursive: true });
-    if (version === 2) enableControllers(dir);
-  }
-}
-
 /** What the group has gone past, as counted by the kernel. */
 export function groupViolations(dirs: readonly string[]): {
   readonly oomKills: number;
@@ -207,10 +109,6 @@ function countIn(file: string, word: string): number {
   return text === undefined ? 0 : Number(new RegExp(`^${word} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
-function membersOf(dir: string): number[] {
-  return (readIfThere(join(dir, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
-}
-
 function removed(dir: string): boolean {
   try {
     rmdirSync(dir);
@@ -235,16 +133,4 @@ function writeIfThere(file: string, text: string): boolean {
   } catch {
     return false;
   }
-}
-
-function readMounts(): Mount[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => {
-      const [before = '', after = ''] = line.split(' - ');
-      const fields = before.split(' ');
-      const [type = '', , options = ''] = after.split(' ');
-      return { root: fields[3] ?? '/', dir: fields[4] ?? '/', type, options: options.split(',') };
-    });
 }

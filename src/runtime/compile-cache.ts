@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { sleep } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Isolation } from './isolation.ts';
+import type { Isolation } from './ladder.ts';
 import { runHelper } from './launcher.ts';
 import { inside, sandboxArgv } from './sandbox.ts';
 import { copyAsOurs, publish, type RuntimeFiles, storeDir } from './store.ts';

@@ -2,9 +2,9 @@
 // server that was killed for its limit looks like a crash from inside.
 import { nowMs } from '../base/clock.ts';
 import type { ExitRecord } from '../shim/contract.ts';
-import { readBroken, readExit, readRecord } from './bundle.ts';
 import type { Handle } from './driver.ts';
 import type { BundleRecord } from './messages.ts';
+import { readBroken, readExit, readRecord } from './state-files.ts';
 import { memoryKilled } from './watchdog.ts';
 
 /** How a generation ended; null when nothing is known but that it did. Ask before its cgroups are removed. */

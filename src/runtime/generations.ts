@@ -2,7 +2,7 @@
 // on the process itself; what a shim says or leaves behind only adds the words.
 import { Fault, messageOf } from '../base/errors.ts';
 import type { ExitRecord } from '../shim/contract.ts';
-import { listBundles, readRecord, writeBroken } from './bundle.ts';
+import { listBundles } from './bundle.ts';
 import { groupMembers, listGroups, removeGroup } from './cgroups.ts';
 import type { Driver, Handle, Inspection } from './driver.ts';
 import { readEnding } from './ending.ts';
@@ -11,6 +11,7 @@ import { handleOf, type LocalState } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { findSame, identify, isSame, signalProven } from './process-identity.ts';
 import { type Ask, ShimRefusal, ShimSilence } from './shim-client.ts';
+import { readRecord, writeBroken } from './state-files.ts';
 import { type Target, terminate } from './terminate.ts';
 
 /** How long an answer of a shim is waited for. */

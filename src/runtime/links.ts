@@ -5,7 +5,7 @@ import { monotonicMs, sleep } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { bundleFiles } from '../shim/contract.ts';
-import { bundleDir } from './bundle.ts';
+import { bundleDir } from './bundle-names.ts';
 import type { Handle, News } from './driver.ts';
 import { isSame } from './process-identity.ts';
 import { connectShim, type ShimClient, ShimRefusal, ShimSilence } from './shim-client.ts';

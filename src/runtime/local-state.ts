@@ -4,7 +4,7 @@ import type { IsolationLevel } from '../domain/instance.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { CompileCaches } from './compile-cache.ts';
 import type { Handle } from './driver.ts';
-import type { Isolation } from './isolation.ts';
+import type { Isolation } from './ladder.ts';
 import type { Links } from './links.ts';
 import type { BundleRecord } from './messages.ts';
 import type { RuntimeFiles } from './store.ts';

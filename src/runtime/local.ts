@@ -3,7 +3,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { ExitRecord } from '../shim/contract.ts';
-import { readRecord, removeHome, writeBroken } from './bundle.ts';
+import { removeHome } from './bundle.ts';
 import { groupMembers } from './cgroups.ts';
 import { createCompileCaches } from './compile-cache.ts';
 import type { Driver, Handle, News, Usage } from './driver.ts';
@@ -15,13 +15,15 @@ import {
   stopGeneration,
   tellShim,
 } from './generations.ts';
-import { capIsolation, type Isolation, probeIsolation } from './isolation.ts';
+import { probeIsolation } from './isolation.ts';
+import { capIsolation, type Isolation } from './ladder.ts';
 import { createLinks, keyOf } from './links.ts';
 import { handleOf, type LocalDriverOptions, type LocalState } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
 import { readProcessTable } from './process-table.ts';
 import { startGeneration } from './start.ts';
+import { readRecord, writeBroken } from './state-files.ts';
 import { placeRuntime } from './store.ts';
 import { measureUsage } from './usage.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';

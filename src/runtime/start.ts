@@ -3,19 +3,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { Fault } from '../base/errors.ts';
-import {
-  type BundleOwner,
-  makeEgressDir,
-  openCrashFile,
-  prepareBundle,
-  readRecord,
-  removeGeneration,
-  writeRecord,
-} from './bundle.ts';
+import { type BundleOwner, makeEgressDir, prepareBundle, removeGeneration } from './bundle.ts';
 import { createGroup, joinGroup, removeGroup } from './cgroups.ts';
 import { hasProxy } from './child-spec.ts';
 import type { Handle, News, StartSpec } from './driver.ts';
-import { reaches } from './isolation.ts';
+import { reaches } from './ladder.ts';
 import { egressDir, launchSpec, shimCommand } from './launch-spec.ts';
 import { launchShim } from './launcher.ts';
 import { keyOf } from './links.ts';
@@ -23,6 +15,7 @@ import { handleOf, type LocalState } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
 import { processesOfUid, readProcessTable } from './process-table.ts';
+import { openCrashFile, readRecord, writeRecord } from './state-files.ts';
 import { killUid, terminate } from './terminate.ts';
 import { uidForPort } from './uids.ts';
 

@@ -50,7 +50,3 @@ export function uidRangeHere(dataDir: string, base?: number): UidRange | undefin
 export function uidForPort(range: UidRange, port: number): number {
   return range.base + (port % range.span);
 }
-
-export function isInRange(range: UidRange, uid: number): boolean {
-  return uid >= range.base && uid < range.base + range.span;
-}

@@ -6,7 +6,7 @@ import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { homeDir, tmpDir } from './bundle.ts';
+import { homeDir, tmpDir } from './bundle-names.ts';
 import { groupViolations } from './cgroups.ts';
 import type { Limits, Usage } from './driver.ts';
 import type { BundleRecord } from './messages.ts';

@@ -14,7 +14,8 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundleDir, homeDir, instanceDir, removeGeneration } from '../../src/runtime/bundle.ts';
+import { removeGeneration } from '../../src/runtime/bundle.ts';
+import { bundleDir, homeDir, instanceDir } from '../../src/runtime/bundle-names.ts';
 import type { Driver, Handle } from '../../src/runtime/driver.ts';
 import { isSame, uidOf } from '../../src/runtime/process-identity.ts';
 import { readProcessTable, treeOf } from '../../src/runtime/process-table.ts';

@@ -4,8 +4,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bundleDir, homeDir } from '../../src/runtime/bundle.ts';
-import { reaches } from '../../src/runtime/isolation.ts';
+import { bundleDir, homeDir } from '../../src/runtime/bundle-names.ts';
+import { reaches } from '../../src/runtime/ladder.ts';
 import {
   fixtureType,
   freePort,

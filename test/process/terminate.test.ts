@@ -1,7 +1,6 @@
 // Ending always ends: whatever a server does not to leave, nothing of it lives after stop, and nothing else is touched.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { monotonicMs } from '../../src/base/clock.ts';
-import { readRecord } from '../../src/runtime/bundle.ts';
 import { groupMembers } from '../../src/runtime/cgroups.ts';
 import type { Handle } from '../../src/runtime/driver.ts';
 import { isSame } from '../../src/runtime/process-identity.ts';
@@ -12,6 +11,7 @@ import {
   readProcessTable,
   treeOf,
 } from '../../src/runtime/process-table.ts';
+import { readRecord } from '../../src/runtime/state-files.ts';
 import { fixtureType, openTestDriver, type TestDriver, type TestInstance } from '../support/driver.ts';
 
 const stubborn = { ...fixtureType, arguments: ['--ignore-sigterm', '--daemonise'] };

@@ -5,13 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createGroup } from '../../src/runtime/cgroups.ts';
-import {
-  capIsolation,
-  explainLadder,
-  type Isolation,
-  levelOf,
-  reaches,
-} from '../../src/runtime/isolation.ts';
+import { capIsolation, explainLadder, type Isolation, levelOf, reaches } from '../../src/runtime/ladder.ts';
 import { bundleRecordSchema, readMessage } from '../../src/runtime/messages.ts';
 import {
   findSame,
