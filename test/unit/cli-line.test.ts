@@ -82,6 +82,7 @@ describe('wrong use exits 2 before anything is asked', () => {
     ['run', /missing required argument 'type'/],
     ['run everything --ttl soon', /"soon" is not a duration/],
     ['run everything --ttl 0', /ask for more than 0/],
+    ['run everything --idle never', /"never" is not a duration/],
     ['run everything --set novalue', /KEY=VALUE/],
     ['extend some', /required option '--ttl/],
     ['logs some --level loud', /Allowed choices are debug, info, warn, error/],

@@ -14,6 +14,7 @@ const waitS = 30;
 interface RunOptions {
   ttl?: string;
   name?: string;
+  idle?: string;
   set?: string[];
   wait: boolean;
 }
@@ -26,6 +27,10 @@ export function addRun(program: Command, surroundings: Surroundings): void {
       command
         .option('--ttl <duration>', 'how long it may live: 1h, 90m, 30s, 1h30m')
         .option('--name <name>', 'its name; one is made up otherwise')
+        .option(
+          '--idle <duration>',
+          'stop its processes after so long without a request; the next one wakes it',
+        )
         .option('--set <KEY=VALUE>', 'an input of the type; may be given several times', collect)
         .option('--no-wait', 'answer at once, do not wait until it runs'),
     handler: run,
@@ -42,6 +47,7 @@ async function run(context: Context, options: RunOptions, type = ''): Promise<An
     mcp_type: type,
     ...(options.ttl === undefined ? {} : { duration_minutes: parseMinutes(options.ttl) }),
     ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.idle === undefined ? {} : { idle_minutes: parseMinutes(options.idle) }),
     ...(options.set === undefined ? {} : { config: Object.fromEntries(options.set.map(assignment)) }),
   };
   const created = await context.api.one<InstanceWithToken>('POST', '/instances', {
