@@ -1,5 +1,5 @@
 // The instance's HTTP server: who may come in, decided on raw headers before any byte of a body is read. A refused
-// request costs the child nothing. It knows tokens only as SHA-256; a wrong one is told by nothing but 401.
+// request costs the child nothing. It is told tokens as SHA-256 only; a wrong one is told by nothing but 401.
 import { hash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -17,6 +17,7 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
   const gate: Gate = {
     spec,
     token: Buffer.from(spec.tokenSha256, 'hex'),
+    proved: null,
     hosts: new Set(),
     origins: new Set(spec.origins),
     leaseOver: spec.lease.remainingMs <= 0,
@@ -64,6 +65,7 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
     listen: () => listen(server, gate),
     setToken(tokenSha256) {
       gate.token = Buffer.from(tokenSha256, 'hex');
+      gate.proved = null;
     },
     setLease(lease: Lease) {
       cancelDeadline();
@@ -89,6 +91,8 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
 interface Gate {
   readonly spec: DoorOptions['spec'];
   token: Buffer;
+  /** The Authorization that matched the token: comparing with it is a tenth of the price of a hash. */
+  proved: string | null;
   hosts: Set<string>;
   readonly origins: ReadonlySet<string>;
   leaseOver: boolean;
@@ -190,9 +194,21 @@ function isKnownOrigin(gate: Gate, origin: string, host: string | null): boolean
 }
 
 function isToken(gate: Gate, authorization: string | null): boolean {
-  if (authorization === null || authorization.slice(0, 7).toLowerCase() !== 'bearer ') return false;
+  if (authorization === null) return false;
+  if (gate.proved !== null && isSame(authorization, gate.proved)) return true;
+  if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return false;
   const digest = hash('sha256', authorization.slice(7).trim(), 'buffer');
-  return gate.token.length === digest.length && timingSafeEqual(digest, gate.token);
+  if (gate.token.length !== digest.length || !timingSafeEqual(digest, gate.token)) return false;
+  gate.proved = authorization;
+  return true;
+}
+
+/** Compares to the end wherever the two differ: the time it takes tells nothing but the length. */
+function isSame(one: string, other: string): boolean {
+  if (one.length !== other.length) return false;
+  let difference = 0;
+  for (let at = 0; at < one.length; at += 1) difference |= one.charCodeAt(at) ^ other.charCodeAt(at);
+  return difference === 0;
 }
 
 const methods: Readonly<Record<string, readonly string[]>> = {
@@ -212,7 +228,7 @@ function checkMethod(gate: Gate, request: IncomingMessage, path: string): TurnAw
     };
   if (method !== 'POST') return null;
   const type = request.headers['content-type'] ?? '';
-  if (!/^application\/json\s*(;|$)/i.test(type))
+  if (type !== 'application/json' && !/^application\/json\s*(;|$)/i.test(type))
     return { status: 415, text: problem('Send application/json'), headers: ['Accept', 'application/json'] };
   if (request.headers['content-encoding'] !== undefined)
     return { status: 415, text: problem('Send the body without a Content-Encoding') };
