@@ -3,6 +3,7 @@
 import { Fault, messageOf } from '../base/errors.ts';
 import type { ExitRecord } from '../shim/contract.ts';
 import { listBundles } from './bundle.ts';
+import type { BundleName } from './bundle-names.ts';
 import { groupMembers, listGroups, removeGroup } from './cgroups.ts';
 import type { Driver, Handle, Inspection } from './driver.ts';
 import { readEnding } from './ending.ts';
@@ -39,17 +40,27 @@ export async function inspectGeneration(state: LocalState, handle: Handle): Prom
   }
 }
 
-/** What was written down about every generation on disk. */
-export async function listRecords(state: LocalState): Promise<BundleRecord[]> {
-  const { dataDir } = state.options;
-  const names = await listBundles(dataDir);
-  const records = await Promise.all(names.map((name) => readRecord(dataDir, name)));
+/** What was written down about a generation. Of those that are followed the files are read once. */
+export async function recordOf(state: LocalState, name: BundleName): Promise<BundleRecord | undefined> {
+  const known = state.records.get(keyOf(name));
+  if (known !== undefined) return known;
+  const record = await readRecord(state.options.dataDir, name);
+  if (record !== undefined && isSame(record)) state.records.set(keyOf(name), record);
+  return record;
+}
+
+/** What was written down about every generation that is followed. */
+export async function followedRecords(state: LocalState): Promise<BundleRecord[]> {
+  const records = await Promise.all(state.links.followed().map((handle) => recordOf(state, handle)));
+  for (const [key, record] of state.records) if (!isSame(record)) state.records.delete(key);
   return records.filter((record) => record !== undefined);
 }
 
 /** Every generation on disk; those that live are known by their user from now on. */
 export async function listGenerations(state: LocalState): Promise<Handle[]> {
-  const handles = (await listRecords(state)).map(handleOf);
+  const { dataDir } = state.options;
+  const records = await Promise.all((await listBundles(dataDir)).map((name) => readRecord(dataDir, name)));
+  const handles = records.flatMap((record) => (record === undefined ? [] : [handleOf(record)]));
   for (const handle of handles) if (isSame(handle)) state.tenants.set(handle.uid, keyOf(handle));
   return handles;
 }
@@ -93,13 +104,14 @@ export async function stopGeneration(
     await writeBroken(dataDir, handle, ending.lastLines[0] ?? 'a limit').catch(() => {});
   await removeGroup(target.cgroups);
   state.links.drop(handle);
+  state.records.delete(keyOf(handle));
   if (state.tenants.get(handle.uid) === keyOf(handle)) state.tenants.delete(handle.uid);
   if (target.ownsUid) state.vacant.add(handle.uid);
   return ending;
 }
 
 async function targetOf(state: LocalState, handle: Handle): Promise<Target> {
-  const record = await readRecord(state.options.dataDir, handle);
+  const record = await recordOf(state, handle);
   const tenant = state.tenants.get(handle.uid);
   const key = keyOf(handle);
   return {

@@ -24,7 +24,7 @@ export async function probeIsolation(options: ProbeOptions): Promise<Isolation> 
   const [setpriv, prlimit, bwrap] = await Promise.all(['setpriv', 'prlimit', 'bwrap'].map(findProgram));
   const users = await tryUsers(options, setpriv ?? null);
   const box = bwrap === undefined ? noBwrap : await trySandbox(options, bwrap, users.uids);
-  const groups = tryCgroups(options.dataDir);
+  const groups = await tryCgroups(options.dataDir);
   const ladder = [
     { level: 'L0', missing: null },
     { level: 'L1', missing: users.missing },
@@ -146,15 +146,25 @@ const probeLimits: Limits = {
   diskBytesMax: 0,
 };
 
-function tryCgroups(dataDir: string): { parents: CgroupParents | null; missing: string | null } {
+/** Puts itself into every directory it is given. */
+const joinScript = 'for dir do echo $$ > "$dir/cgroup.procs" || exit 1; done';
+
+async function tryCgroups(
+  dataDir: string,
+): Promise<{ parents: CgroupParents | null; missing: string | null }> {
   const found = findCgroups(dataDir);
   if ('missing' in found) return { parents: null, missing: found.missing };
+  let dirs: string[] = [];
   try {
-    const dirs = createGroup(found, `probe-${process.pid}`, probeLimits);
-    void removeGroup(dirs);
+    dirs = createGroup(found, `probe-${process.pid}`, probeLimits);
+    const joined = await runHelper(['/bin/sh', '-c', joinScript, 'sh', ...dirs], { timeoutMs: 5_000 });
+    if (!joined.ok)
+      return { parents: null, missing: `no process can be put into a cgroup: ${joined.problem}` };
     return { parents: found, missing: null };
   } catch (error) {
     return { parents: null, missing: `a cgroup with limits cannot be made: ${messageOf(error)}` };
+  } finally {
+    await removeGroup(dirs);
   }
 }
 

@@ -49,6 +49,8 @@ export interface LocalState {
   readonly isolation: Isolation;
   readonly links: Links;
   readonly caches: CompileCaches;
+  /** What was written down about generations that live, by key: their looks at every few seconds read no file. */
+  readonly records: Map<string, BundleRecord>;
   /** Which generation a user id belongs to now. */
   readonly tenants: Map<number, string>;
   /** User ids that were proved to have no process and have not been given out since: nobody else can run as them. */

@@ -8,9 +8,10 @@ import { groupMembers } from './cgroups.ts';
 import { createCompileCaches } from './compile-cache.ts';
 import type { Driver, Handle, News, Usage } from './driver.ts';
 import {
+  followedRecords,
   inspectGeneration,
   listGenerations,
-  listRecords,
+  recordOf,
   removeOrphanGroups,
   stopGeneration,
   tellShim,
@@ -23,7 +24,7 @@ import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
 import { readProcessTable } from './process-table.ts';
 import { startGeneration } from './start.ts';
-import { readRecord, writeBroken } from './state-files.ts';
+import { writeBroken } from './state-files.ts';
 import { placeRuntime } from './store.ts';
 import { measureUsage } from './usage.ts';
 import { createWatchdog, type Watchdog } from './watchdog.ts';
@@ -52,6 +53,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
     isolation,
     links,
     caches,
+    records: new Map(),
     tenants: new Map(),
     vacant: new Set(),
   };
@@ -65,7 +67,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
     dataDir,
     log,
     living: async () =>
-      (await listRecords(state)).filter((record) => isSame(record) && !stopping.has(keyOf(record))),
+      (await followedRecords(state)).filter((record) => isSame(record) && !stopping.has(keyOf(record))),
     usage: (records) => usageOf(records),
     async onBroken(record, message) {
       if (stopping.has(keyOf(record))) return;
@@ -101,7 +103,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
       }),
     setToken: (handle, tokenSha256) => tellShim(state, handle, { method: 'token', tokenSha256 }),
     async usage(handles) {
-      const records = await Promise.all(handles.map((handle) => readRecord(dataDir, handle)));
+      const records = await Promise.all(handles.map((handle) => recordOf(state, handle)));
       return usageOf(records.filter((record) => record !== undefined));
     },
     async close() {
@@ -113,12 +115,12 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
   };
 }
 
-async function checkKernel({ options }: LocalState, watchdog: Watchdog, news: News): Promise<void> {
+async function checkKernel(state: LocalState, watchdog: Watchdog, news: News): Promise<void> {
   try {
-    const record = await readRecord(options.dataDir, news);
+    const record = await recordOf(state, news);
     if (record !== undefined) await watchdog.checkKernel(record);
   } catch (error) {
-    options.log.warn(
+    state.options.log.warn(
       { instance: news.instanceId, reason: messageOf(error) },
       'limits could not be looked at',
     );

@@ -1,9 +1,9 @@
 // Looks whether instances keep to their limits where the kernel does not hold them, and notices where it had to: memory
 // (the kernel's kills, or the sum over the tree where there is no cgroup) and the disk of the home. It decides nothing
 // beyond "broken": who is told ends the instance. A look that fails breaks nothing.
-import type { Dirent } from 'node:fs';
-import { lstat, opendir } from 'node:fs/promises';
+import { type Dirent, lstatSync, readdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { homeDir, tmpDir } from './bundle-names.ts';
@@ -89,32 +89,38 @@ async function diskUsed(dataDir: string, record: BundleRecord): Promise<string |
   const max = record.limits.diskBytesMax;
   let bytes = 0;
   let entries = 0;
-  for (const dir of [homeDir(dataDir, record.instanceId), tmpDir(dataDir, record.instanceId)]) {
-    for await (const size of sizesIn(dir)) {
-      bytes += size;
+  const queue = [homeDir(dataDir, record.instanceId), tmpDir(dataDir, record.instanceId)];
+  for (let dir = queue.pop(); dir !== undefined; dir = queue.pop()) {
+    // Most homes are nearly empty: asking the system directly takes a tenth of the time, and a large one gives way.
+    for (const entry of entriesOf(dir)) {
+      const path = join(dir, entry.name);
+      if (entry.isDirectory()) queue.push(path);
+      bytes += (lstatIfThere(path)?.blocks ?? 0) * 512;
       entries += 1;
       if (bytes > max) return `disk: more than the ${inMebibytes(max)} its home may have`;
       if (entries > entriesMax) return `disk: more than the ${entriesMax} files its home may have`;
+      if (entries % 500 === 0) await setImmediate();
     }
   }
   return undefined;
 }
 
-/** Bytes on disk of everything below a directory. What vanishes meanwhile counts for nothing; links are not followed. */
-async function* sizesIn(dir: string): AsyncGenerator<number> {
-  const queue = [dir];
-  for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
-    const entries: AsyncIterable<Dirent> = await opendir(at).catch(() => nothing());
-    for await (const entry of entries) {
-      const path = join(at, entry.name);
-      if (entry.isDirectory()) queue.push(path);
-      const found = await lstat(path).catch(() => undefined);
-      if (found !== undefined) yield found.blocks * 512;
-    }
+/** What is in a directory; nothing when it vanished meanwhile. */
+function entriesOf(dir: string): Dirent[] {
+  try {
+    return readdirSync(dir, { withFileTypes: true });
+  } catch {
+    return [];
   }
 }
 
-async function* nothing(): AsyncGenerator<Dirent> {}
+function lstatIfThere(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
 
 function inMebibytes(bytes: number): string {
   return `${Math.round(bytes / mebibyte)} MiB`;
