@@ -8,6 +8,7 @@ import { createSettings } from '../accounts/settings.ts';
 import type { Health } from '../api/context.ts';
 import { type Api, createApi } from '../api/server.ts';
 import { nowMs } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type Service, startAll, stopAll } from '../base/service.ts';
 import { createCatalog } from '../catalog/catalog.ts';
@@ -200,7 +201,14 @@ async function furnish(
     warnMinutes: () => settings.get('mcp.warn_before_minutes'),
     retentionDays: () => settings.get('cleanup.retention_days'),
   };
-  const recovery = { db, nodeId, driver, apply, effects, log };
+  const recovery = { db, fence, nodeId, driver, apply, effects, log };
+  // What happened while the database was away is settled at its return, not at the next tick.
+  node.onBack(() => {
+    log.info('the database answers again');
+    Promise.all([reconcile(recovery), expireOverdue(clock)]).catch((error: unknown) =>
+      log.warn({ reason: messageOf(error) }, 'not everything could be settled; the next pass tries again'),
+    );
+  });
   defineJobs(queue, {
     expireOne: (id) => expireOne(clock, id),
     expireOverdue: () => expireOverdue(clock),
@@ -220,7 +228,7 @@ async function furnish(
       await ensurePartitionsAhead({ db, log });
       await dropOldPartitions({ db, log }, await settings.get('cleanup.retention_days'));
       await retireOld(clock);
-      await accounts.sweepDisabled();
+      await accounts.sweep();
     },
   });
 

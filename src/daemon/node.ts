@@ -29,6 +29,8 @@ export interface Node extends Service {
   /** Throws a Fault when the node cannot take new work now. */
   admit(): void;
   drain(): void;
+  /** Sets what happens when the database answers again after it did not. */
+  onBack(callback: () => void): void;
 }
 
 export function createNode(options: NodeOptions): Node {
@@ -37,6 +39,8 @@ export function createNode(options: NodeOptions): Node {
   let renewedAtMs = 0;
   let timer: NodeJS.Timeout | undefined;
   let draining = false;
+  let away = false;
+  let back = (): void => {};
   let renewing: Promise<void> = Promise.resolve();
 
   const renew = async (): Promise<void> => {
@@ -44,7 +48,10 @@ export function createNode(options: NodeOptions): Node {
       const startedMs = monotonicMs();
       if (!(await renewNode(db, nodeId, epoch, leaseSeconds))) return options.onFenced();
       renewedAtMs = startedMs;
+      if (away) back();
+      away = false;
     } catch (error) {
+      away = true;
       log.warn(
         { reason: messageOf(error) },
         'the lease of this node could not be renewed; running instances go on',
@@ -82,6 +89,9 @@ export function createNode(options: NodeOptions): Node {
     },
     drain() {
       draining = true;
+    },
+    onBack(callback) {
+      back = callback;
     },
   };
 }

@@ -3,8 +3,15 @@
 // that wants it is ended. Nothing here decides a status: it only raises events.
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Db } from '../db/pool.ts';
-import { listAsleep, listAtWork, readInstance, type Timed } from '../db/queries/instances.ts';
+import type { Db, Fence } from '../db/pool.ts';
+import {
+  listAsleep,
+  listAtWork,
+  listUnwiped,
+  readInstance,
+  setHandle,
+  type Timed,
+} from '../db/queries/instances.ts';
 import type { Driver, Handle, Inspection } from '../runtime/driver.ts';
 import type { Apply } from './apply.ts';
 import { isHandle } from './effect-options.ts';
@@ -13,6 +20,7 @@ import { occurrenceOf } from './news.ts';
 
 export interface RecoverOptions {
   readonly db: Db;
+  readonly fence: () => Fence;
   readonly nodeId: string;
   readonly driver: Driver;
   readonly apply: Apply;
@@ -43,6 +51,9 @@ export async function reconcile(options: RecoverOptions): Promise<Recovered> {
   );
   for (const row of await listAsleep(options.db, options.nodeId)) {
     if (!options.effects.busy(row.id)) options.effects.follow({ row, effects: ['listen'], changed: false });
+  }
+  for (const row of await listUnwiped(options.db, options.nodeId)) {
+    if (!options.effects.busy(row.id)) options.effects.follow({ row, effects: ['wipe'], changed: false });
   }
   const verdicts = await Promise.all([...settled, ...reaped]);
   const count = (verdict: Verdict): number => verdicts.filter((other) => other === verdict).length;
@@ -90,6 +101,9 @@ async function settleRow(options: RecoverOptions, timed: Timed, found: Handle | 
     options.effects.ended(row.id, row.generation);
     return 'ended';
   }
+  // The supervisor died, or the database was away, between the start and its being written down.
+  if (handle !== row.handle)
+    await options.db.tx((tx) => setHandle(tx, row.id, row.generation, handle), options.fence());
   const inspection = await options.driver.adopt(handle);
   return settleHandle(options, timed, inspection);
 }

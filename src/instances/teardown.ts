@@ -1,9 +1,9 @@
 // The effects that end: terminate what is asked to stop, settle what ended by itself, wipe what is over. Each proves that
 // nothing lives before it says so.
-import { insertEvent } from '../db/queries/events.ts';
+import { hasReceipt, insertEvent } from '../db/queries/events.ts';
 import { readInstance } from '../db/queries/instances.ts';
 import { isPortFreeOf } from '../db/queries/ports.ts';
-import type { Instance, StopReason } from '../domain/instance.ts';
+import { type Instance, isAtWork, type StopReason } from '../domain/instance.ts';
 import { restartPolicyOf } from '../domain/restart.ts';
 import type { ExitRecord } from '../shim/contract.ts';
 import type { Outcome } from './apply.ts';
@@ -66,10 +66,14 @@ export async function setDeadline(options: EffectsOptions, wanted: Instance): Pr
   await options.driver.setDeadline(timed.row.handle, { remainingMs, expiresAt: row.expires_at });
 }
 
-/** Deletes the home and writes the receipt: what was proved when an instance was ended for good. */
-export async function wipe(options: EffectsOptions, row: Instance): Promise<undefined> {
+/** Deletes the home and writes the receipt, once: what was proved when an instance was ended for good. */
+export async function wipe(options: EffectsOptions, wanted: Instance): Promise<undefined> {
+  const row = (await readInstance(options.db, wanted.id))?.row;
+  // Renewed meanwhile: the home is its own again.
+  if (row === undefined || row.generation !== wanted.generation || isAtWork(row.status)) return;
   await options.driver.remove(row.id);
-  await options.db.tx(async (tx) => {
+  const isFirst = await options.db.tx(async (tx) => {
+    if (await hasReceipt(tx, row.id, row.generation)) return false;
     await insertEvent(tx, {
       instanceId: row.id,
       userId: row.user_id,
@@ -83,6 +87,7 @@ export async function wipe(options: EffectsOptions, row: Instance): Promise<unde
         generation: row.generation,
       },
     });
+    return true;
   }, options.fence());
-  options.say(row.id, 'info', 'ended for good: no process, port free, token dead, home wiped');
+  if (isFirst) options.say(row.id, 'info', 'ended for good: no process, port free, token dead, home wiped');
 }

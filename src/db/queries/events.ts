@@ -30,3 +30,13 @@ export async function insertEvent(q: Queryable, event: NewEvent): Promise<void> 
     ],
   );
 }
+
+/** Whether the end for good of this generation has been told. */
+export async function hasReceipt(q: Queryable, instanceId: string, generation: number): Promise<boolean> {
+  const rows = await q.query(
+    `SELECT 1 FROM mcp_events
+     WHERE mcp_instance_id = $1 AND event_type = 'receipt' AND event_data->>'generation' = $2`,
+    [instanceId, String(generation)],
+  );
+  return rows.length > 0;
+}

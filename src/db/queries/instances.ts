@@ -210,6 +210,23 @@ export async function listAsleep(q: Queryable, nodeId: string): Promise<Instance
   return rows.map((row) => rowSchema.parse(row) as Instance);
 }
 
+/**
+ * Rows that are over for good, within the last day, without the receipt that says so: the supervisor ended, or the
+ * database was away, before their homes were wiped.
+ */
+export async function listUnwiped(q: Queryable, nodeId: string): Promise<Instance[]> {
+  const rows = await q.query(
+    `SELECT * FROM mcp_instances i
+     WHERE node_id = $1 AND (status = 'expired' OR deleted_at IS NOT NULL AND status IN ('disconnected', 'error'))
+       AND updated_at > clock_timestamp() - interval '1 day'
+       AND NOT EXISTS (SELECT 1 FROM mcp_events e WHERE e.mcp_instance_id = i.id AND e.event_type = 'receipt'
+         AND e.event_data->>'generation' = i.generation::text)
+     LIMIT 500`,
+    [nodeId],
+  );
+  return rows.map((row) => rowSchema.parse(row) as Instance);
+}
+
 /** Ids whose lease is over and whose status does not say so yet, oldest first. */
 export async function listOverdue(q: Queryable, nodeId: string, limit: number): Promise<string[]> {
   const rows = await q.query<{ id: string }>(
