@@ -190,6 +190,36 @@ describe.each(['L0', 'L4'] as const)('held at %s', (isolationMax) => {
   });
 });
 
+describe('a start that cannot be', () => {
+  beforeAll(async () => {
+    test = await openTestDriver({ isolationMax: 'L1' });
+  });
+  afterAll(() => test.dispose());
+
+  it('for want of isolation is refused with what is missing, and leaves nothing', async () => {
+    const spec = await test.spec({ minIsolation: 'L3' });
+    await expect(test.driver.start(spec)).rejects.toMatchObject({
+      code: 'isolation_unavailable',
+      message: expect.stringMatching(/L3 is required.*L2: /),
+    });
+    await expect(stat(instanceDir(test.dataDir, spec.instanceId))).rejects.toThrow('ENOENT');
+  });
+
+  it('because its shim dies at once is told as an end without a record, and leaves no process', async () => {
+    const store = join(test.dataDir, 'store');
+    const [shim = ''] = (await readdir(store)).filter((name) => name.startsWith('shim-'));
+    await rename(join(store, shim), join(store, 'aside'));
+    const handle = await test.driver.start(await test.spec());
+    await test.heard(handle, 'ended');
+    expect(await test.driver.inspect(handle)).toMatchObject({ state: 'ended', exit: null });
+    expect(await test.driver.stop(handle, quick)).toEqual({ exit: null, processes: 0 });
+    // What Node said about it is kept for whoever looks.
+    const crash = await readFile(join(bundleDir(test.dataDir, handle), bundleFiles.crash), 'utf8');
+    expect(crash).toContain('Cannot find module');
+    await rename(join(store, 'aside'), join(store, shim));
+  });
+});
+
 describe('state files', () => {
   beforeAll(async () => {
     test = await openTestDriver();
