@@ -5,10 +5,10 @@ import { Fault } from '../base/errors.ts';
 import type { Db, Fence, Tx } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { lockInstance, type Timed, transition } from '../db/queries/instances.ts';
-import { assignPort, releasePort } from '../db/queries/ports.ts';
+import { assignPort, type PoolRange, releasePort } from '../db/queries/ports.ts';
 import { type Instance, isAtWork } from '../domain/instance.ts';
 import { type Branch, type Effect, type LifecycleEvent, next } from '../domain/lifecycle.ts';
-import type { Allocator, PortRange } from '../ports/allocator.ts';
+import type { Allocator } from '../ports/allocator.ts';
 import type { Occurrence } from './occurrence.ts';
 import { eventName, patchFor } from './patch.ts';
 import { holdQuota } from './quota.ts';
@@ -59,7 +59,7 @@ const mayLease: readonly LifecycleEvent[] = ['restart', 'restore', 'renew'];
 
 /** What taking a port must respect. Read before the transaction, because it may need a connection of its own. */
 interface Pool {
-  readonly range: PortRange;
+  readonly range: PoolRange;
   readonly quota: number;
 }
 

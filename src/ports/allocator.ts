@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 import { Fault } from '../base/errors.ts';
 import type { Db, Tx } from '../db/pool.ts';
-import { lockFreePort, quarantinePort } from '../db/queries/ports.ts';
+import { lockFreePort, lockPort, type PoolRange, quarantinePort } from '../db/queries/ports.ts';
 
 /** Foreign ports passed over for one request; the pool may be larger, a request's patience is not. */
 const triesMax = 20;
@@ -15,25 +15,23 @@ export interface AllocatorOptions {
   /** Address instances listen on. */
   readonly host: string;
   /** The pool's range, read live. */
-  readonly range: () => Promise<PortRange>;
-}
-
-export interface PortRange {
-  readonly from: number;
-  readonly to: number;
+  readonly range: () => Promise<PoolRange>;
 }
 
 export interface Allocator {
   /** The pool's range now. Asked before the transaction: it may need a connection of its own. */
-  range(): Promise<PortRange>;
+  range(): Promise<PoolRange>;
   /** Locks a port that is free here and now, preferring `preferred`. The caller assigns it in the same transaction. */
-  lock(tx: Tx, range: PortRange, preferred: number | null): Promise<number>;
+  lock(tx: Tx, range: PoolRange, preferred: number | null): Promise<number>;
 }
 
 export function createAllocator(options: AllocatorOptions): Allocator {
   const lock: Allocator['lock'] = async (tx, { from, to }, preferred) => {
     for (let tries = 0; tries < triesMax; tries += 1) {
-      const port = await lockFreePort(tx, options.nodeId, { from, to, preferred });
+      const wanted = tries === 0 ? preferred : null;
+      const again =
+        wanted !== null && wanted >= from && wanted <= to && (await lockPort(tx, options.nodeId, wanted));
+      const port = again ? wanted : await lockFreePort(tx, options.nodeId, { from, to });
       if (port === undefined) break;
       if (await canListen(options.host, port)) return port;
       // In this transaction too: the next try must not see it. Given back by time, found again by the same probe.

@@ -63,9 +63,9 @@ function timed(raw: unknown): Timed {
   return { row: rowSchema.parse(raw) as Instance, now, leaseOver };
 }
 
-/** Locks the row until the transaction ends. */
+/** Locks the row until the transaction ends; log lines that refer to it are not kept waiting. */
 export async function lockInstance(q: Queryable, id: string): Promise<Timed | undefined> {
-  const rows = await q.query(`SELECT *, ${clock} FROM mcp_instances WHERE id = $1 FOR UPDATE`, [id]);
+  const rows = await q.query(`SELECT *, ${clock} FROM mcp_instances WHERE id = $1 FOR NO KEY UPDATE`, [id]);
   return rows[0] === undefined ? undefined : timed(rows[0]);
 }
 

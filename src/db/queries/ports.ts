@@ -16,24 +16,37 @@ export async function seedPorts(q: Queryable, nodeId: string, from: number, to: 
   );
 }
 
+export interface PoolRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+const isFree = 'is_available AND (quarantined_until IS NULL OR quarantined_until <= clock_timestamp())';
+
 /**
- * Locks the free port that has rested longest; `preferred` first, if it is free. Nothing is written yet.
+ * Locks the free port that has rested longest. Nothing is written yet.
  * @returns undefined when none is free
  */
 export async function lockFreePort(
   q: Queryable,
   nodeId: string,
-  range: { readonly from: number; readonly to: number; readonly preferred: number | null },
+  range: PoolRange,
 ): Promise<number | undefined> {
   const rows = await q.query<{ port: number }>(
-    `SELECT port FROM port_allocations
-     WHERE node_id = $1 AND is_available AND port BETWEEN $2 AND $3
-       AND (quarantined_until IS NULL OR quarantined_until <= clock_timestamp())
-     ORDER BY (port = $4) DESC, released_at NULLS FIRST, port
-     LIMIT 1 FOR UPDATE SKIP LOCKED`,
-    [nodeId, range.from, range.to, range.preferred ?? -1],
+    `SELECT port FROM port_allocations WHERE node_id = $1 AND port BETWEEN $2 AND $3 AND ${isFree}
+     ORDER BY released_at NULLS FIRST, port LIMIT 1 FOR UPDATE SKIP LOCKED`,
+    [nodeId, range.from, range.to],
   );
   return rows[0]?.port;
+}
+
+/** Locks this very port. @returns false when it is not free */
+export async function lockPort(q: Queryable, nodeId: string, port: number): Promise<boolean> {
+  const rows = await q.query(
+    `SELECT 1 FROM port_allocations WHERE node_id = $1 AND port = $2 AND ${isFree} FOR UPDATE SKIP LOCKED`,
+    [nodeId, port],
+  );
+  return rows.length === 1;
 }
 
 /** Gives a locked port to an instance. */
