@@ -1,7 +1,7 @@
 // PostgreSQL's binaries, put once per version where the database's user can reach and nobody but us can change them:
 // the repository may lie where only root can enter, and may be replaced while the database runs on. Files are
 // hard-linked where that is safe, else copied. A platform without binaries is the Fault config_invalid.
-import { chmod, copyFile, link, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
+import { chmod, chown, copyFile, link, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { Fault } from '../base/errors.ts';
@@ -79,6 +79,8 @@ async function copyOne(from: string, to: string): Promise<void> {
   const linked = safe && (await link(from, to).then(yes, no));
   if (linked) return;
   await copyFile(from, to);
+  // Copying keeps the owner, who could then change what the database runs.
+  await chown(to, process.getuid?.() ?? -1, process.getgid?.() ?? -1);
   await chmod(to, wanted);
 }
 
