@@ -4,6 +4,7 @@ import { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Db, Principal, Tx } from '../db/pool.ts';
 import { type ApiTokenRow, listTokens, revokeToken } from '../db/queries/api-tokens.ts';
+import { listBeingErased } from '../db/queries/erasure.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { listAtWorkOf } from '../db/queries/instances.ts';
 import {
@@ -16,6 +17,7 @@ import {
 } from '../db/queries/users.ts';
 import type { Actor, Manager } from '../instances/types.ts';
 import { authenticate, type Caller } from './authenticate.ts';
+import { type Erasure, eraseUser, finishErasure } from './erasure.ts';
 import { bootstrapAdmin } from './first-admin.ts';
 import { plainAddress } from './networks.ts';
 import { createRefusals } from './refusals.ts';
@@ -26,7 +28,7 @@ export interface AccountsOptions {
   readonly db: Db;
   readonly log: Logger;
   /** Ends the instances of whoever is disabled. */
-  readonly manager: Pick<Manager, 'stop'>;
+  readonly manager: Pick<Manager, 'stop' | 'remove' | 'settled'>;
 }
 
 /** Where a request comes from. */
@@ -61,8 +63,13 @@ export interface Accounts {
   ): Promise<ApiTokenRow[]>;
   /** Revokes a token of the actor's, or for an admin anyone's. */
   revokeToken(actor: Actor, id: string): Promise<void>;
-  /** Ends what still runs for disabled users, after a disabling that was cut short. @returns how many */
-  sweepDisabled(): Promise<number>;
+  /**
+   * Forgets a user: instances, keys, tokens, log lines; the audit trail stays without them. Resolves with 'ending' when
+   * processes take longer than an answer should: the rest follows by the sweep, or when asked again.
+   */
+  eraseUser(actor: Actor, id: string): Promise<Erasure>;
+  /** Goes on with disablings and erasures that were cut short. @returns how many instances and users that were */
+  sweep(): Promise<number>;
 }
 
 /** Instances ended at a time: each takes a database connection. */
@@ -110,8 +117,12 @@ export function createAccounts(options: AccountsOptions): Accounts {
     createToken: (caller, actor, wish) => createToken(db, caller, actor, wish),
     listTokens: (viewer, page) => db.as(viewer, (tx) => listTokens(tx, page)),
     revokeToken: (actor, id) => db.tx((tx) => revoke(tx, actor, id)),
-    async sweepDisabled() {
-      return endAll(supervisor, await listAtWorkOfDisabled(db, 1_000));
+    eraseUser: (actor, id) => eraseUser(options, actor, id),
+    async sweep() {
+      const ended = await endAll(supervisor, await listAtWorkOfDisabled(db, 1_000));
+      const ids = await listBeingErased(db, 100);
+      for (const id of ids) await finishErasure(options, supervisor, id);
+      return ended + ids.length;
     },
   };
 }

@@ -71,14 +71,9 @@ export const createInstanceSchema = z
     duration_minutes: minutes.optional(),
     name: nameSchema.optional(),
     config: z.record(z.string(), z.unknown()).optional(),
-    idle_minutes: z
-      .number()
-      .min(0.01)
-      .max(525_600)
-      .optional()
-      .meta({
-        description: 'Stop its processes after so many minutes without a request; the next request wakes it',
-      }),
+    idle_minutes: z.number().min(0.01).max(525_600).optional().meta({
+      description: 'Stop its processes after so many minutes without a request; the next request wakes it',
+    }),
   })
   .meta({ id: 'CreateInstance' });
 

@@ -26,7 +26,7 @@ function filterOf(instanceId: string, query: FilterQuery): LogFilter {
   };
 }
 
-function lineView(row: LogRow): LogLineView {
+export function lineView(row: LogRow): LogLineView {
   return {
     id: row.id,
     timestamp: row.timestamp.toISOString(),

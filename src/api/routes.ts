@@ -22,6 +22,7 @@ import { exportLogs, listLogs, streamLogs } from './logs.ts';
 import { drain, listAllNodes, listNodePorts } from './machines.ts';
 import { createApiToken, getMe, listApiTokens, revokeApiToken } from './me.ts';
 import type { Operation } from './operation.ts';
+import { eraseUser, exportMe, exportUser } from './personal-data.ts';
 import { listSettings, putSetting } from './settings.ts';
 import { createType, getType, listTypes, patchType } from './types.ts';
 import { createUser, getUser, listUsers, patchUser } from './users.ts';
@@ -65,6 +66,7 @@ export const routes: readonly Route[] = [
   ['DELETE', `${v1}/api-keys/:mcp_type`, 'keys:write', removeKey],
 
   ['GET', `${v1}/me`, 'anyone', getMe],
+  ['GET', `${v1}/me/export`, 'anyone', exportMe],
   ['GET', `${v1}/tokens`, 'tokens:write', listApiTokens],
   ['POST', `${v1}/tokens`, 'tokens:write', createApiToken],
   ['DELETE', `${v1}/tokens/:id`, 'tokens:write', revokeApiToken],
@@ -73,6 +75,8 @@ export const routes: readonly Route[] = [
   ['POST', `${v1}/users`, 'admin', createUser],
   ['GET', `${v1}/users/:id`, 'admin', getUser],
   ['PATCH', `${v1}/users/:id`, 'admin', patchUser],
+  ['DELETE', `${v1}/users/:id`, 'admin', eraseUser],
+  ['GET', `${v1}/users/:id/export`, 'admin', exportUser],
   ['GET', `${v1}/ports`, 'admin', listNodePorts],
   ['GET', `${v1}/nodes`, 'admin', listAllNodes],
   ['GET', `${v1}/events`, 'admin', listAllEvents],

@@ -29,6 +29,8 @@ export interface Api {
   one<T>(method: Method, path: string, options?: SendOptions): Promise<T>;
   /** A list, page after page: all of it, or the first `max` entries. */
   all<T>(path: string, query?: Query, max?: number): Promise<Page<T>>;
+  /** An answer of any size, as it comes. */
+  download(path: string): AsyncGenerator<Uint8Array>;
   /** Events of a stream, after one with this id if given, across broken connections, until the signal aborts. */
   follow(path: string, query: Query, signal: AbortSignal, fromId?: string): AsyncGenerator<SseEvent>;
 }
@@ -84,6 +86,13 @@ export function createApi(config: CliConfig, signal?: AbortSignal): Api {
     one: async <T>(method: Method, path: string, options?: SendOptions) =>
       (await send<{ data: T }>(method, path, options)).data,
     all: (path, query = {}, max = listEntriesMax) => allPages(send, path, query, max),
+    async *download(path) {
+      const response = await request('GET', path, {
+        end: signal ?? new AbortController().signal,
+        headers: {},
+      });
+      if (response.body !== null) yield* response.body;
+    },
     follow: (path, query, end, fromId = '') => followStream(open(path, query), end, fromId),
   };
 }

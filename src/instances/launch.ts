@@ -2,8 +2,10 @@
 // start that cannot succeed ends the instance in error; one that only cannot succeed now leaves it pending, and
 // reconcile launches it again.
 import { Fault, messageOf } from '../base/errors.ts';
+import { insertEvent } from '../db/queries/events.ts';
 import { setHandle, type Timed } from '../db/queries/instances.ts';
 import type { Instance } from '../domain/instance.ts';
+import type { Handle } from '../runtime/driver.ts';
 import type { Outcome } from './apply.ts';
 import { current, type EffectsOptions, findHandle } from './effect-options.ts';
 
@@ -75,12 +77,26 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
         listenFd: socket?.fd,
       })
       .finally(() => socket?.release());
-    await setHandle(options.db, row.id, row.generation, handle);
+    await noteStarted(options, row, handle);
     return undefined;
   } catch (error) {
     if (isPassing(error)) throw error;
     return startFailed(options, row, error);
   }
+}
+
+/** Remembers how to find it, and says so in the trail: one without the other never. */
+function noteStarted(options: EffectsOptions, row: Instance, handle: Handle): Promise<void> {
+  return options.db.tx(async (tx) => {
+    if (!(await setHandle(tx, row.id, row.generation, handle))) return;
+    await insertEvent(tx, {
+      instanceId: row.id,
+      userId: row.user_id,
+      actorId: null,
+      type: 'started',
+      data: { generation: row.generation, port: row.assigned_port, isolation: handle.isolation },
+    });
+  });
 }
 
 async function startFailed(options: EffectsOptions, row: Instance, error: unknown): Promise<Outcome> {

@@ -110,9 +110,11 @@ export function eventName(
   if (before.status === 'pending' && after.status === 'running')
     return before.ready_at === null ? 'ready' : 'recovered';
   if (occurrence.event === 'child_down' && before.status === 'running') return 'restarting';
+  // Also when a restart follows: what was broken is the news.
+  if (occurrence.event === 'exited' && occurrence.reason === 'limit') return 'limited';
   if (before.status === after.status) return occurrence.event === 'delete' ? 'deleting' : undefined;
   if (after.status === 'stopping') return 'stopping';
-  if (after.status === 'pending') return 'restarting';
+  if (after.status === 'pending') return before.status === 'stopping' ? 'restarted' : 'restarting';
   if (after.status === 'disconnected') return 'stopped';
   return after.status;
 }

@@ -1,9 +1,12 @@
 // `users`: for admins, who may use this daemon and how much.
+
+import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import type { UserView } from '../../api/contract.ts';
 import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { type Paint, table } from '../output.ts';
+import { confirm } from '../prompt.ts';
 import { pick } from '../resolve.ts';
 
 interface UserOptions {
@@ -57,6 +60,42 @@ export function addUsers(program: Command, surroundings: Surroundings): void {
     summary: 'let a user in again',
     handler: (context, _options, wish = '') => patch(context, wish, { disabled: false }),
   });
+  addPersonalData(users, surroundings);
+}
+
+function addPersonalData(users: Command, surroundings: Surroundings): void {
+  declare(users, surroundings, {
+    usage: 'export [user]',
+    summary: 'everything held about a user, or you, on standard output: one JSON document a line, no secrets',
+    handler: async (context, _options, wish = '') => {
+      const path = wish === '' ? '/me/export' : `/users/${await resolveUser(context, wish)}/export`;
+      for await (const chunk of context.api.download(path)) {
+        if (!context.streams.out.write(chunk)) await once(context.streams.out, 'drain');
+      }
+      return undefined;
+    },
+  });
+  declare<{ yes?: boolean }>(users, surroundings, {
+    usage: 'erase <user>',
+    summary: 'forget a user: instances, keys, tokens and logs; the audit trail stays without them',
+    options: (command) => command.option('-y, --yes', 'do not ask'),
+    handler: erase,
+  });
+}
+
+async function erase(context: Context, options: { yes?: boolean }, wish: string): Promise<Answer> {
+  const id = await resolveUser(context, wish);
+  const question = `Forget ${wish} for good, with everything that is theirs?`;
+  if (options.yes !== true && !(await confirm(context.streams, question, context.signal))) {
+    return { document: { id, erased: false }, text: 'Nothing was erased.', exitCode: 1 };
+  }
+  const left = await context.api.send<unknown>('DELETE', `/users/${id}`);
+  return left === null
+    ? { document: { id, erased: true }, text: `${wish} is erased.` }
+    : {
+        document: { id, erased: false },
+        text: `${wish} is locked out; what runs is ending, the rest follows.`,
+      };
 }
 
 /** The id of the user with this e-mail address, id, or unambiguous prefix of an id. */

@@ -22,6 +22,10 @@ export interface EventListOptions {
   readonly viewerId: string | null;
   readonly instanceId?: string | undefined;
   readonly userId?: string | undefined;
+  /** Who did it. */
+  readonly actorId?: string | undefined;
+  /** Leaves out what is about this person. */
+  readonly notOfUserId?: string | undefined;
   readonly type?: string | undefined;
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
@@ -36,6 +40,8 @@ export async function listEvents(q: Queryable, options: EventListOptions): Promi
   if (options.viewerId !== null) where.push(`user_id = ${param(options.viewerId)}`);
   if (options.instanceId !== undefined) where.push(`mcp_instance_id = ${param(options.instanceId)}`);
   if (options.userId !== undefined) where.push(`user_id = ${param(options.userId)}`);
+  if (options.actorId !== undefined) where.push(`actor_id = ${param(options.actorId)}`);
+  if (options.notOfUserId !== undefined) where.push(`user_id IS DISTINCT FROM ${param(options.notOfUserId)}`);
   if (options.type !== undefined) where.push(`event_type = ${param(options.type)}`);
   if (options.since !== undefined) where.push(`created_at >= ${param(options.since)}`);
   if (options.until !== undefined) where.push(`created_at < ${param(options.until)}`);
