@@ -30,7 +30,10 @@ export interface Fence {
 }
 
 export interface Db extends Queryable {
-  /** Runs `fn` in a transaction; with a fence, every write in it is void if the node has a newer epoch. */
+  /**
+   * Runs `fn` in a transaction; with a fence, every write in it is void if the node has a newer epoch. `fn` runs a second
+   * time when PostgreSQL chose its transaction to end a deadlock: nothing of the first is kept.
+   */
   tx<T>(fn: (tx: Tx) => Promise<T>, fence?: Fence): Promise<T>;
   /** Runs `fn` in a transaction under the API's own role, where row-level security shows only what `principal` may see. */
   as<T>(principal: Principal, fn: (tx: Tx) => Promise<T>): Promise<T>;
@@ -67,7 +70,7 @@ export function openDb(options: DbOptions): Db {
   // An idle connection that breaks is the pool's to replace; without a listener Node would end the process.
   pool.on('error', options.onError);
 
-  const run = async <T>(fn: (tx: Tx) => Promise<T>, before: (tx: Tx) => Promise<void>): Promise<T> => {
+  const runOnce = async <T>(fn: (tx: Tx) => Promise<T>, before: (tx: Tx) => Promise<void>): Promise<T> => {
     const client = await pool.connect().catch((error: unknown) => Promise.reject(asFault(error)));
     let broken: Error | undefined;
     client.on('error', options.onError);
@@ -86,6 +89,15 @@ export function openDb(options: DbOptions): Db {
     } finally {
       client.off('error', options.onError);
       client.release(broken);
+    }
+  };
+
+  const run = async <T>(fn: (tx: Tx) => Promise<T>, before: (tx: Tx) => Promise<void>): Promise<T> => {
+    try {
+      return await runOnce(fn, before);
+    } catch (error) {
+      if (!isDeadlock(error)) throw error;
+      return runOnce(fn, before);
     }
   };
 
@@ -137,9 +149,26 @@ const awayErrnos = new Set([
   'EAI_AGAIN',
 ]);
 
+/** What PostgreSQL gives up for the sake of others; the same again may do better. */
+const passing: Readonly<Record<string, string>> = {
+  '57014': 'the database took too long for this and gave up',
+  '40P01': 'the database ended a deadlock at the cost of this',
+};
+
+function isDeadlock(error: unknown): boolean {
+  return error instanceof Fault && codeOf(error.cause) === '40P01';
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
 function asFault(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const code = codeOf(error);
+  const detail = passing[code];
+  if (detail !== undefined)
+    return new Fault('database_unavailable', detail, { retryAfterS: 1, cause: error });
   const away =
     awayStates.test(code) ||
     awayErrnos.has(code) ||

@@ -56,12 +56,12 @@ export async function readQueues(q: Queryable): Promise<QueueFigures[]> {
   const [there] = await q.query<{ yes: boolean }>(`SELECT to_regclass('pgboss.job') IS NOT NULL AS yes`);
   if (there?.yes !== true) return [];
   return q.query(
-    `SELECT name AS queue, count(*) FILTER (WHERE state < 'active') AS ready,
-       count(*) FILTER (WHERE state = 'active') AS active,
-       coalesce(extract(epoch FROM clock_timestamp() - min(start_after) FILTER (WHERE state < 'active')), 0)::float8
+    `SELECT q.name AS queue, count(*) FILTER (WHERE j.state < 'active') AS ready,
+       count(*) FILTER (WHERE j.state = 'active') AS active,
+       coalesce(extract(epoch FROM clock_timestamp() - min(j.start_after) FILTER (WHERE j.state < 'active')), 0)::float8
          AS oldest_seconds
-     FROM pgboss.job
-     WHERE state <= 'active' AND (state = 'active' OR start_after <= clock_timestamp()) AND name NOT LIKE '\\_\\_pgboss%'
-     GROUP BY name`,
+     FROM pgboss.queue q LEFT JOIN pgboss.job j ON j.name = q.name AND j.state <= 'active'
+       AND (j.state = 'active' OR j.start_after <= clock_timestamp())
+     WHERE q.name NOT LIKE '\\_\\_pgboss%' GROUP BY q.name`,
   );
 }
