@@ -13,6 +13,8 @@ export const shimNodeFlags: readonly string[] = [
   '--v8-pool-size=0',
   '--no-sparkplug',
   '--no-maglev',
+  // The bridge collects garbage itself when it has nothing to do.
+  '--expose-gc',
 ];
 
 const pending = new Map<string, Promise<string>>();

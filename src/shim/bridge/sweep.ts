@@ -1,6 +1,7 @@
 // The bridge's one timer: it ends calls and questions without a sign of life and sessions nobody uses, and keeps open
 // streams from being cut by what stands between. It runs only while there is something to look after.
 
+import { getHeapStatistics } from 'node:v8';
 import { monotonicMs } from '../../base/clock.ts';
 import { isOpen } from './answers.ts';
 import { timeOutCalls } from './calls.ts';
@@ -13,41 +14,45 @@ import type { Core } from './state.ts';
 /** How often a quiet stream says that it is still there. */
 const keepAliveMs = 25_000;
 
-/** Longest sleep while something is in flight. */
+/** Longest sleep while something is going on. */
 const busyMsMax = 1_000;
 
+/** Garbage that is let lie, bytes. The engine by itself would let three times as much, for each of many shims. */
+const garbageBytesMax = 3 * 1024 * 1024;
+
 export interface Sweep {
-  /** Something may have to be looked after from now on. */
+  /** Something is going on, or has just begun to. */
   wake(): void;
   stop(): void;
 }
 
 /** Makes the timer; it sleeps until it is woken. */
 export function createSweep(core: Core): Sweep {
+  const busyMs = Math.max(10, Math.min(busyMsMax, core.bounds.requestTimeoutMs / 4));
+  const quietMs = Math.max(10, Math.min(keepAliveMs, core.bounds.sessionIdleMs / 4));
   let timer: NodeJS.Timeout | null = null;
   let dueMs = 0;
+  let isAwake = false;
   let keptAliveMs = monotonicMs();
-  const everyMs = (): number | null => {
-    if (core.calls.size > 0 || core.serverCalls.size > 0 || core.parked.size > 0)
-      return Math.max(10, Math.min(busyMsMax, core.bounds.requestTimeoutMs / 4));
-    if (core.sessions.size > 0 || core.listeners.size > 0)
-      return Math.max(10, Math.min(keepAliveMs, core.bounds.sessionIdleMs / 4));
-    return null;
-  };
-  const arm = (): void => {
-    const ms = everyMs();
+  let heapBytes = getHeapStatistics().used_heap_size;
+  const sleep = (ms: number): void => {
     if (timer !== null) clearTimeout(timer);
-    timer = ms === null ? null : setTimeout(run, ms).unref();
-    dueMs = monotonicMs() + (ms ?? 0);
+    timer = setTimeout(run, ms).unref();
+    dueMs = monotonicMs() + ms;
   };
   const run = (): void => {
+    timer = null;
     timeOutCalls(core);
     const asked = monotonicMs() - core.bounds.sessionIdleMs;
     failServerCalls(core, (call) => call.askedMs <= asked, 'Nobody answered in time');
     giveUpParked(core);
     for (const session of idleSessions(core)) endSession(core, session, 'The session was idle');
     if (monotonicMs() - keptAliveMs >= keepAliveMs) keepAlive();
-    arm();
+    if (core.calls.size === 0) heapBytes = tidy(heapBytes);
+    const isBusy = isAwake || core.calls.size > 0 || core.serverCalls.size > 0 || core.parked.size > 0;
+    isAwake = false;
+    if (isBusy) sleep(busyMs);
+    else if (core.sessions.size > 0 || core.listeners.size > 0) sleep(quietMs);
   };
   const keepAlive = (): void => {
     keptAliveMs = monotonicMs();
@@ -62,12 +67,20 @@ export function createSweep(core: Core): Sweep {
   };
   return {
     wake() {
-      // Nothing is looked after more often than this; sleeping longer than that must be cut short.
-      if (timer === null || dueMs - monotonicMs() > busyMsMax) arm();
+      isAwake = true;
+      if (timer === null || dueMs - monotonicMs() > busyMs) sleep(busyMs);
     },
     stop() {
       if (timer !== null) clearTimeout(timer);
       timer = null;
     },
   };
+}
+
+/** Collects garbage when there is enough of it and nothing to do. @returns the heap's size afterwards, in bytes */
+function tidy(lastBytes: number): number {
+  const { used_heap_size: usedBytes } = getHeapStatistics();
+  if (usedBytes - lastBytes < garbageBytesMax || globalThis.gc === undefined) return lastBytes;
+  globalThis.gc();
+  return getHeapStatistics().used_heap_size;
 }
