@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { Fault } from '../base/errors.ts';
+import { findPortHolder } from '../runtime/port-holder.ts';
 import { rawProblem } from './problems.ts';
 
 /** Requests that are not HTTP enough to have a handler. */
@@ -45,7 +46,9 @@ export async function listen(
     await app.listen({ host, port });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new Fault('port_in_use', `something already listens on ${host}:${port}`, { cause: error });
+    const holder = findPortHolder(port);
+    const who = holder === undefined ? 'something' : `process ${holder.pid} (${holder.command})`;
+    throw new Fault('port_in_use', `${who} already listens on ${host}:${port}`, { cause: error });
   }
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.port : port;
