@@ -22,8 +22,8 @@ const { values: flags } = parseArgs({
     parts: { type: 'string', default: 'rates,memory,sessions,starts' },
   },
 });
-const rounds = Number(flags.rounds ?? (flags.short ? 3 : 20));
-const windowMs = Number(flags.window ?? 300);
+const rounds = Number(flags.rounds ?? (flags.short ? 5 : 40));
+const windowMs = Number(flags.window ?? 120);
 const calls = Number(flags.calls ?? (flags.short ? 3_000 : 20_000));
 const parts = flags.parts.split(',');
 
@@ -60,6 +60,6 @@ const findings: Findings = {
         rounds: ({ name }) => (name === 'MiniMCP' ? (flags.short ? 3 : 10) : 1),
       })
     : new Map(),
-  starts: parts.includes('starts') ? await measureStarts(subjects, Math.ceil(rounds / 3)) : new Map(),
+  starts: parts.includes('starts') ? await measureStarts(subjects, Math.ceil(rounds / 4)) : new Map(),
 };
 printFindings(findings, { calls, rounds, windowMs });

@@ -119,7 +119,7 @@ async function measureClients(subject: Subject, options: SessionOptions): Promis
   };
 }
 
-/** From spawn to the first answered initialize, milliseconds. @returns by name */
+/** From spawn to the first answered call, milliseconds. @returns by name */
 export async function measureStarts(
   subjects: readonly Subject[],
   rounds: number,

@@ -190,7 +190,11 @@ function exchange(options: RequestOptions, body?: string): Promise<Answer> {
       );
       response.on('error', reject);
     });
-    sent.on('error', reject);
+    sent.on('error', (error: NodeJS.ErrnoException) => {
+      // The server closed an idle connection just as it was taken again: every client tries once more then.
+      if (sent.reusedSocket && error.code === 'ECONNRESET') exchange(options, body).then(resolve, reject);
+      else reject(error);
+    });
     sent.end(body);
   });
 }

@@ -1,4 +1,4 @@
-// A bridge that is measured: how it is started, until its first client is initialized, and how nothing of it is left.
+// A bridge that is measured: how it is started, until its first client is served, and how nothing of it is left.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { monotonicMs, sleep } from '../../src/base/clock.ts';
 import { openSession, type Target } from './mcp-session.ts';
@@ -7,7 +7,7 @@ import { descendants } from './processes.ts';
 export interface Subject {
   /** Column heading. */
   readonly name: string;
-  /** Starts one; several may run at once. Resolves when its first client has been initialized and has left. */
+  /** Starts one; several may run at once. Resolves when its first client has had a call answered and has left. */
   start(): Promise<Bridge>;
 }
 
@@ -15,7 +15,7 @@ export interface Bridge extends AsyncDisposable {
   readonly target: Target;
   /** The process that every call passes through. */
   readonly pid: number;
-  /** From spawn to the first answer to initialize, milliseconds. */
+  /** From spawn to the first answered call of a client, its initialize included, milliseconds. */
   readonly startedMs: number;
 }
 
@@ -57,9 +57,13 @@ async function firstAnswer(process_: ChildProcess, target: Target, spawnedMs: nu
       throw new Error(`a bridge ended before it served: ${process_.spawnargs.join(' ')}`);
     try {
       const session = await openSession(target);
-      const tookMs = monotonicMs() - spawnedMs;
-      await session.end();
-      return tookMs;
+      try {
+        // Some answer initialize before they have a server to call.
+        await session.call();
+        return monotonicMs() - spawnedMs;
+      } finally {
+        await session.end();
+      }
     } catch (error) {
       if (monotonicMs() - spawnedMs > startMsMax) throw error;
     }
