@@ -1,8 +1,9 @@
 // Reading and changing JSON documents without building them: as exact as JSON.parse, and nothing but the change.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { documentOf, readDocument } from '../../src/shim/bridge/document.ts';
 import { scan } from '../../src/shim/bridge/scan.ts';
-import { changed, changedParts, documentOf, readDocument } from '../../src/shim/bridge/wire.ts';
+import { changed, changedParts } from '../../src/shim/bridge/wire.ts';
 
 const parses = (text: string): boolean => {
   try {

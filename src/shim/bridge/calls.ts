@@ -3,9 +3,9 @@
 import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
 import { answerJson, codes, errorText, isOpen, type Payload, payloadText } from './answers.ts';
+import { documentOf } from './document.ts';
 import type { Call, Core, Session, Stream, Taker } from './state.ts';
 import { closeOne, createStream, openSse, sendOn } from './streams.ts';
-import { documentOf } from './wire.ts';
 
 export interface NewCall {
   readonly idText: string;

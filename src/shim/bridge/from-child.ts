@@ -2,6 +2,7 @@
 // client that can answer. A line that is not JSON-RPC is the child's mistake: said in the log, and skipped.
 import { monotonicMs } from '../../base/clock.ts';
 import { finishCall, sayInCall } from './calls.ts';
+import { type Document, documentOf, readDocument, textOf } from './document.ts';
 import { takeListenAnswer, takeOfSubscription, tellListeners } from './listen.ts';
 import { type Json, kindOf } from './messages.ts';
 import { learnParamHeaders } from './param-headers.ts';
@@ -9,7 +10,7 @@ import { ownId, takeServerCancel, takeServerRequest } from './server-requests.ts
 import type { Call, Core, Session } from './state.ts';
 import { sendOn } from './streams.ts';
 import { settleWants, subscribersOf, wantsLevel } from './wants.ts';
-import { changed, changedParts, type Document, documentOf, readDocument, textOf } from './wire.ts';
+import { changed, changedParts } from './wire.ts';
 
 /** Bytes of a bad line that are quoted in the log. */
 const quotedMax = 200;

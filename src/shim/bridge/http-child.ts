@@ -11,12 +11,12 @@ import { monotonicMs } from '../../base/clock.ts';
 import { answerJson, codes, errorText, isOpen, refuse } from './answers.ts';
 import { readBody } from './body.ts';
 import { addCall, removeCall } from './calls.ts';
+import { readDocument } from './document.ts';
 import { hold } from './hold.ts';
 import { isId, type Json, stringIn } from './messages.ts';
 import { ownId } from './server-requests.ts';
 import type { Core, Taker } from './state.ts';
 import { eventText } from './streams.ts';
-import { readDocument } from './wire.ts';
 
 /** Headers that concern one connection only, name the wrong host, or are ours to give. */
 const withheld = new Set([

@@ -3,11 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { monotonicMs } from '../../base/clock.ts';
 import { codes, errorText, type Payload, payloadText } from './answers.ts';
+import { type Document, readDocument, wholeOf } from './document.ts';
 import { isObject, type Json } from './messages.ts';
 import { answerServerCall } from './server-requests.ts';
 import type { Caller, Core, ParkedCall } from './state.ts';
 import { serverMeta } from './translate.ts';
-import { changed, type Document, readDocument, wholeOf } from './wire.ts';
+import { changed } from './wire.ts';
 
 /** Calls that may wait for their client at once; the oldest gives way. */
 const parkedMax = 64;

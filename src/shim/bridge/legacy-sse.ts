@@ -2,13 +2,13 @@
 // unless the type asks for it. A session lives as long as its stream.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, codes, refuse } from './answers.ts';
+import { type Document, readDocument } from './document.ts';
 import { hold } from './hold.ts';
 import { endSession, initialize, takeQuietMessage, takeRequest } from './legacy.ts';
 import { type Json, kindOf } from './messages.ts';
 import { createSession } from './sessions.ts';
 import type { Core, Session } from './state.ts';
 import { openSse, sendOn, writeSse } from './streams.ts';
-import { type Document, readDocument } from './wire.ts';
 
 /** GET /sse: opens the stream and says where to post. */
 export function takeSse(core: Core, response: ServerResponse): void {

@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import { accept, answerJson, codes, errorText, resultText } from './answers.ts';
 import { addCall, cancelCall, toChild } from './calls.ts';
+import { type Document, documentOf, textOf } from './document.ts';
 import { type Json, kindOf, objectIn, stringIn } from './messages.ts';
 import { failServerCalls, takeClientAnswer, takeClientProgress } from './server-requests.ts';
 import { removeSession } from './sessions.ts';
@@ -17,7 +18,7 @@ import {
   tokenTextOf,
   uriLengthMax,
 } from './wants.ts';
-import { changed, type Document, documentOf, textOf } from './wire.ts';
+import { changed } from './wire.ts';
 
 export const legacyVersions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
 

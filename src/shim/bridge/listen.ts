@@ -3,13 +3,14 @@
 import type { ServerResponse } from 'node:http';
 import { answerJson, codes, errorText, isOpen } from './answers.ts';
 import { toChild } from './calls.ts';
+import type { Document } from './document.ts';
 import { metaKeys } from './envelope.ts';
 import { isObject, type Json, objectIn } from './messages.ts';
 import type { Core, Listener } from './state.ts';
 import { eventText, openSse, writeSse } from './streams.ts';
 import { serverMeta } from './translate.ts';
 import { isSubscribedElsewhere, subscriptionsMax, tellChild, uriLengthMax } from './wants.ts';
-import { changed, type Document } from './wire.ts';
+import { changed } from './wire.ts';
 
 const changes: Readonly<Record<string, readonly [filter: string, capability: string]>> = {
   'notifications/tools/list_changed': ['toolsListChanged', 'tools'],

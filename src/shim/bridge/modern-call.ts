@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
 import { answerJson, codes, errorText, isOpen, payloadText } from './answers.ts';
 import { boundUnread, removeCall, tellCancelled } from './calls.ts';
+import { type Document, textOf, wholeOf } from './document.ts';
 import { modernCodes } from './envelope.ts';
 import { isObject, type Json, stringIn } from './messages.ts';
 import { canAnswer, failServerCall, failServerCalls } from './server-requests.ts';
@@ -22,7 +23,7 @@ import type {
 import { eventText, openSse, writeSse } from './streams.ts';
 import { modernAnswer, statusOf } from './translate.ts';
 import { logLevels } from './wants.ts';
-import { changed, changedParts, type Document, textOf, wholeOf } from './wire.ts';
+import { changed, changedParts } from './wire.ts';
 
 /** Requests whose result may be a question. */
 const askable = new Set(['tools/call', 'prompts/get', 'resources/read']);

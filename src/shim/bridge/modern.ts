@@ -4,6 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, answerJson, codes, refuse } from './answers.ts';
 import { addCall, toChild } from './calls.ts';
+import { type Document, textOf } from './document.ts';
 import {
   isRefusal,
   metaKeys,
@@ -21,7 +22,7 @@ import { paramMismatch } from './param-headers.ts';
 import type { Core, Envelope } from './state.ts';
 import { resultFields } from './translate.ts';
 import { logLevels, lowestLevel, tellChild, tokenTextOf } from './wants.ts';
-import { changed, type Document, textOf } from './wire.ts';
+import { changed } from './wire.ts';
 
 /** Methods of the legacy era that the revision has removed; a legacy child would still serve them. */
 const removed = new Set([

@@ -2,10 +2,10 @@
 // headers, so the comparison is the shim's. What it does not know of a tool it does not refuse: the declarations are
 // learnt from the tools/list answers that pass by.
 import type { IncomingHttpHeaders } from 'node:http';
+import { type Document, wholeOf } from './document.ts';
 import { decodeHeader } from './envelope.ts';
 import { isObject, type Json, objectIn } from './messages.ts';
 import type { Core, ParamHeader } from './state.ts';
-import { type Document, wholeOf } from './wire.ts';
 
 /** Tools whose declarations are kept, declarations of one tool, and how deep they are looked for. */
 const toolsMax = 1_000;

@@ -2,6 +2,7 @@
 // with -32700; nothing that is not a JSON-RPC message goes further.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { accept, answerJson, codes, refuse } from './answers.ts';
+import { type Document, readDocument } from './document.ts';
 import { isModern, modernCodes, modernVersion } from './envelope.ts';
 import { hold } from './hold.ts';
 import { endSession, initialize, takeBatch, takeQuietMessage, takeRequest } from './legacy.ts';
@@ -10,7 +11,6 @@ import { takeModernNotification, takeModernRequest } from './modern.ts';
 import { sessionOf } from './session-http.ts';
 import { createSession } from './sessions.ts';
 import type { Core } from './state.ts';
-import { type Document, readDocument } from './wire.ts';
 
 /** Answers the request, now or once the child has. */
 export function takePost(core: Core, request: IncomingMessage, response: ServerResponse, body: Buffer): void {

@@ -3,10 +3,11 @@
 import { monotonicMs } from '../../base/clock.ts';
 import { codes, errorText } from './answers.ts';
 import { sayInCall, toChild } from './calls.ts';
+import { type Document, textOf } from './document.ts';
 import { type Json, objectIn, stringIn } from './messages.ts';
 import type { Call, Core, ServerCall, Session } from './state.ts';
 import { sendOn } from './streams.ts';
-import { changed, type Document, textOf } from './wire.ts';
+import { changed } from './wire.ts';
 
 /** Questions of the child that may wait at once. */
 const askedMax = 64;

@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http';
 import type { Bounds, LaunchSpec } from '../contract.ts';
 import type { ChildLink, Say } from '../seams.ts';
 import type { Payload } from './answers.ts';
+import type { Document } from './document.ts';
 import type { Json } from './messages.ts';
-import type { Document } from './wire.ts';
 
 /** The child's answer to the one real initialize, or what server/discover said in its place. */
 export interface InitializeResult {

@@ -1,10 +1,11 @@
 // A legacy child's answers in the words of 2026-07-28: results say what they are and how long they keep, errors bear
 // the numbers the revision gives them. Pure.
 import { codes } from './answers.ts';
+import type { Document } from './document.ts';
 import { metaKeys, modernCodes } from './envelope.ts';
 import { isObject, type Json } from './messages.ts';
 import type { Core, ModernAnswer } from './state.ts';
-import { changed, changedParts, type Document } from './wire.ts';
+import { changed, changedParts } from './wire.ts';
 
 const cacheable = new Set([
   'tools/list',
