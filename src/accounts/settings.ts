@@ -19,6 +19,7 @@ export const settingSchemas = {
   'encryption.algorithm': z.literal('aes-256-gcm').default('aes-256-gcm'),
   'mcp.default_duration_minutes': z.number().min(0.1).max(525_600).default(60),
   'mcp.max_instances_per_user': z.int().min(0).max(100_000).default(10),
+  'mcp.max_creations_per_hour': z.int().min(0).max(1_000_000).default(600),
   'mcp.max_lease_minutes': z.number().min(0.1).max(5_256_000).default(1_440),
   'mcp.warn_before_minutes': z.number().min(0).max(1_440).default(5),
   'mcp.drain_seconds': z.number().min(0).max(300).default(5),

@@ -8,12 +8,18 @@ import { Fault } from '../base/errors.ts';
 import type { Actor } from '../instances/types.ts';
 import type { ApiLimits } from './context.ts';
 import type { Scope } from './contract.ts';
+import type { SharedRates } from './shared-rates.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Null on public routes. */
     caller: Caller | null;
   }
+}
+
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
 }
 
 /** What a route asks of its caller: nothing, any good API token, or one with a scope. */
@@ -24,8 +30,18 @@ export interface Gate {
   hook(access: Access): ((request: FastifyRequest, reply: FastifyReply) => Promise<void>) | undefined;
 }
 
+interface GateOptions {
+  readonly accounts: Accounts;
+  readonly limits: ApiLimits;
+  /** What the other supervisors have let through. */
+  readonly rates: SharedRates;
+}
+
 /** Prepares the checks. Every request, known route or not, counts against its address. */
-export async function createGate(app: FastifyInstance, accounts: Accounts, limits: ApiLimits): Promise<Gate> {
+export async function createGate(
+  app: FastifyInstance,
+  { accounts, limits, rates }: GateOptions,
+): Promise<Gate> {
   await app.register(rateLimit, { global: false });
   app.decorateRequest('caller', null);
   const minute = { timeWindow: 60_000 };
@@ -38,19 +54,21 @@ export async function createGate(app: FastifyInstance, accounts: Accounts, limit
   });
   type Limiter = typeof address;
 
-  const hold = async (limiter: Limiter, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  const hold = async (limiter: Limiter, kind: string, { request, reply }: Exchange): Promise<void> => {
     const state = await limiter(request);
     if (state.isAllowed) return;
+    const elsewhere = rates.count(`${kind}:${state.key}`);
     reply.header('ratelimit-limit', state.max);
-    reply.header('ratelimit-remaining', state.remaining);
+    reply.header('ratelimit-remaining', Math.max(0, state.remaining - elsewhere));
     reply.header('ratelimit-reset', state.ttlInSeconds);
-    if (!state.isExceeded) return;
+    if (!state.isExceeded && (elsewhere === 0 || state.remaining >= elsewhere)) return;
     throw new Fault('rate_limited', `more than ${state.max} requests in a minute`, {
       retryAfterS: Math.max(1, state.ttlInSeconds),
     });
   };
 
-  app.addHook('onRequest', (request, reply) => hold(address, request, reply));
+  app.addHook('onRequest', (request, reply) => hold(address, 'address', { request, reply }));
+  app.addHook('onClose', async () => rates.stop());
 
   return {
     hook(access) {
@@ -60,10 +78,11 @@ export async function createGate(app: FastifyInstance, accounts: Accounts, limit
           request.caller = await accounts.authenticate(singleAuthorization(request), originOf(request));
         } catch (error) {
           // Guessing is not stopped by this, it is hopeless anyway; its cost is.
-          if (error instanceof Fault && error.status === 401) await hold(refusals, request, reply);
+          if (error instanceof Fault && error.status === 401)
+            await hold(refusals, 'refused', { request, reply });
           throw error;
         }
-        await hold(token, request, reply);
+        await hold(token, 'token', { request, reply });
         if (access !== 'anyone' && !allows(request.caller, access)) {
           throw new Fault(
             'forbidden',

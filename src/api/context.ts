@@ -73,7 +73,7 @@ interface ApiLogs {
   }): AsyncIterable<LogRow>;
 }
 
-/** How much is let through; every figure is per process. */
+/** How much is let through. Rates hold over all supervisors together, about; the rest is per process. */
 export interface ApiLimits {
   /** Requests a minute of a token that has no rate of its own. */
   readonly tokenPerMinute: number;

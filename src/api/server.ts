@@ -20,6 +20,7 @@ import { finishDocument, registerOpenapi } from './openapi.ts';
 import type { ApiContext } from './operation.ts';
 import { answerError, sendFault } from './problems.ts';
 import { routes } from './routes.ts';
+import { createSharedRates } from './shared-rates.ts';
 import { createStreams } from './streams.ts';
 
 export interface Api {
@@ -70,7 +71,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     done();
   });
   await registerOpenapi(app, { version: options.node.version, publicUrl: options.publicUrl });
-  const gate = await createGate(app, options.accounts, limits);
+  const { db, accounts, log } = options;
+  const rates = createSharedRates({ db, nodeId: options.node.id, log });
+  const gate = await createGate(app, { accounts, limits, rates });
   registerMetrics(app, { ...options, streams });
   for (const route of routes) mount(app, api, gate, route);
   answerUnknownRoutes(app);

@@ -186,6 +186,7 @@ async function furnish(
       defaultMinutes: () => settings.get('mcp.default_duration_minutes'),
       maxInstancesPerUser,
       maxLeaseMinutes: () => settings.get('mcp.max_lease_minutes'),
+      maxCreationsPerHour: () => settings.get('mcp.max_creations_per_hour'),
     },
     findKey: async (userId, typeId) => (await readApiKey(db, userId, typeId))?.id ?? null,
     admit: () => {

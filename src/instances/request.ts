@@ -4,14 +4,14 @@ import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import { Fault, fieldFault } from '../base/errors.ts';
 import { hashToken, newToken } from '../base/tokens.ts';
 import { brokenConstraint, type Db, type Fence, type Tx } from '../db/pool.ts';
-import { insertEvent } from '../db/queries/events.ts';
+import { insertCreationRefused, insertEvent } from '../db/queries/events.ts';
 import { insertInstance } from '../db/queries/instances.ts';
 import { assignPort } from '../db/queries/ports.ts';
 import type { Instance } from '../domain/instance.ts';
 import { refuseDuration } from '../domain/lease.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { Allocator } from '../ports/allocator.ts';
-import { holdQuota } from './quota.ts';
+import { holdCreations, holdQuota } from './quota.ts';
 import type { Actor, CreateInput, WithToken } from './types.ts';
 
 export interface RequestOptions {
@@ -33,6 +33,8 @@ export interface RequestSettings {
   defaultMinutes(): Promise<number>;
   maxInstancesPerUser(): Promise<number>;
   maxLeaseMinutes(): Promise<number>;
+  /** Instances one user may create within an hour. */
+  maxCreationsPerHour(): Promise<number>;
 }
 
 export interface RequestCatalog {
@@ -70,12 +72,14 @@ export async function request(options: RequestOptions, actor: Actor, input: Crea
 
   const accessToken = newToken('mcp_');
   const id = randomUUIDv7();
-  const [quota, range] = await Promise.all([
+  const [quota, perHour, range] = await Promise.all([
     options.settings.maxInstancesPerUser(),
+    options.settings.maxCreationsPerHour(),
     options.allocator.range(),
   ]);
   const insert = async (tx: Tx): Promise<Instance> => {
     await holdQuota(tx, userId, quota);
+    await holdCreations(tx, userId, perHour);
     const port = await options.allocator.lock(tx, range, null);
     const row = await insertInstance(tx, {
       id,
@@ -107,6 +111,9 @@ export async function request(options: RequestOptions, actor: Actor, input: Crea
     const instance = await options.db.tx(insert, options.fence());
     return { instance, accessToken };
   } catch (error) {
+    if (error instanceof Fault && error.code === 'rate_limited') {
+      await insertCreationRefused(options.db, { userId, perHour, ip: actor.ip, userAgent: actor.userAgent });
+    }
     if (brokenConstraint(error) === 'idx_mcp_instances_name') {
       throw new Fault('name_taken', `you already have an instance named "${input.name}"`, {
         errors: [{ pointer: '/name', message: 'choose another name' }],

@@ -99,6 +99,7 @@ export async function openApi(
       defaultMinutes: () => settings.get('mcp.default_duration_minutes'),
       maxInstancesPerUser,
       maxLeaseMinutes: () => settings.get('mcp.max_lease_minutes'),
+      maxCreationsPerHour: () => settings.get('mcp.max_creations_per_hour'),
     },
     catalog,
     findKey: async (userId, typeId) => (await vault.open(userId, typeId))?.id ?? null,

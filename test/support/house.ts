@@ -50,6 +50,7 @@ export async function openHouse(db: Db, options: HouseOptions = {}): Promise<Hou
       defaultMinutes: async () => 60,
       maxInstancesPerUser: async () => options.quota ?? 1_000,
       maxLeaseMinutes: async () => 1_440,
+      maxCreationsPerHour: async () => 600,
     },
     catalog: {
       get: (name) => read('name', name),

@@ -40,3 +40,22 @@ export async function hasReceipt(q: Queryable, instanceId: string, generation: n
   );
   return rows.length > 0;
 }
+
+/** Notes that a user was refused another creation, at most once a minute: a flood of wishes is no flood of rows. */
+export async function insertCreationRefused(
+  q: Queryable,
+  refused: {
+    readonly userId: string;
+    readonly perHour: number;
+    readonly ip: string | null;
+    readonly userAgent: string | null;
+  },
+): Promise<void> {
+  await q.query(
+    `INSERT INTO mcp_events (id, user_id, actor_id, event_type, event_data, ip_address, user_agent)
+     SELECT $1, $2, $2, 'creation_refused', jsonb_build_object('reason', 'rate', 'per_hour', $3::int), $4, $5
+     WHERE NOT EXISTS (SELECT FROM mcp_events WHERE user_id = $2 AND event_type = 'creation_refused'
+       AND created_at > clock_timestamp() - interval '1 minute')`,
+    [randomUUIDv7(), refused.userId, refused.perHour, refused.ip, refused.userAgent?.slice(0, 500) ?? null],
+  );
+}
