@@ -88,7 +88,8 @@ function factsOf(timed: Timed, occurrence: Occurrence) {
 /** Events that change nothing when the row is already where they lead. */
 function isRepeat(row: Instance, branch: Branch, occurrence: Occurrence): boolean {
   const { event } = occurrence;
-  if (branch.to !== row.status) return false;
+  // A sleeping instance stays disconnected when it is stopped, but gives its port back: no repeat.
+  if (branch.to !== row.status || branch.effects.includes('unlisten')) return false;
   if (event === 'delete') return row.stop_reason === 'deleted' || row.deleted_at !== null;
   // The end of a generation that was still starting leads to pending again, with the next generation: no repeat.
   if (event === 'exited') return !isAtWork(row.status);

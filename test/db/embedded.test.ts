@@ -100,12 +100,14 @@ describe('the embedded database', () => {
     await chmod(one.connection.host, 0o777);
     await chmod(join(one.connection.host, '.s.PGSQL.5432'), 0o777);
     await chmod(dir, 0o755);
-    const script = `const { Client } = require(${JSON.stringify(join(root, 'node_modules/pg'))});
-      const c = new Client(${JSON.stringify(one.connection)}); c.connect().then(() => console.log('in'), (e) => console.log(e.code)).then(() => process.exit(0))`;
+    const script = `const c = new Client(${JSON.stringify(one.connection)}); c.connect().then(() => console.log('in'), (e) => console.log(e.code)).then(() => process.exit(0))`;
     // As root stepping down inside the process: the repository may lie where only root can enter.
     const { stdout } = await run(
       process.execPath,
-      ['-e', `require('pg-protocol');process.setgid(65534);process.setuid(1);${script}`],
+      [
+        '-e',
+        `const { Client } = require('pg');require('pg-protocol');process.setgid(65534);process.setuid(1);${script}`,
+      ],
       { cwd: root },
     );
     expect(stdout).toBe('28000\n');

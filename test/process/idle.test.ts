@@ -24,6 +24,16 @@ const asleep = async (body: Record<string, unknown> = {}): Promise<InstanceWithT
   const row = await daemon.until(instance.id, 'disconnected');
   expect(row).toMatchObject({ stop_reason: 'idle', process_id: null, assigned_port: instance.assigned_port });
   await client.close().catch(() => {});
+  // The row says so a moment before the supervisor listens.
+  const stream = {
+    headers: { authorization: `Bearer ${instance.access_token}`, accept: 'text/event-stream' },
+  };
+  const status = (): Promise<number> =>
+    fetch(instance.access_url, stream).then(
+      (answer) => answer.status,
+      () => 0,
+    );
+  await expect.poll(status, { timeout: 10_000 }).toBe(405);
   return instance;
 };
 
@@ -48,10 +58,6 @@ describe('an idle instance', () => {
     const instance = await asleep();
     const stranger = await post(instance, 'mcp_stranger');
     expect(stranger.status).toBe(401);
-    const stream = await fetch(instance.access_url, {
-      headers: { authorization: `Bearer ${instance.access_token}`, accept: 'text/event-stream' },
-    });
-    expect(stream.status).toBe(405);
     expect((await daemon.get(instance.id)).status).toBe('disconnected');
 
     const answers = await Promise.all([1, 2, 3].map(() => post(instance, instance.access_token)));
@@ -80,7 +86,7 @@ describe('an idle instance', () => {
 
   it('gives its port back when it is stopped by hand, and when its lease ends', async () => {
     const [stopped, expiring] = await Promise.all([asleep(), asleep({ duration_minutes: 0.3 })]);
-    await daemon.call('POST', `/instances/${stopped.id}/stop`);
+    expect(await daemon.call('POST', `/instances/${stopped.id}/stop`)).toMatchObject({ status: 200 });
     expect(await daemon.get(stopped.id)).toMatchObject({
       status: 'disconnected',
       stop_reason: 'user',
