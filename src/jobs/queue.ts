@@ -102,6 +102,9 @@ async function open(boss: PgBoss, name: string, spec: QueueSpec<object>, signal:
     heartbeatSeconds: 10,
     deleteAfterSeconds: 3_600,
   });
+  // A tick that a killed supervisor had in hand counts as running until its heartbeat is missed, and keeps the next ones
+  // waiting. This queue is this node's alone, and this process holds the node: whatever is there is nobody's.
+  if (spec.policy === 'stately') await boss.deleteAllJobs(name);
   const settings = {
     batchSize: spec.batchSize,
     pollingIntervalSeconds: 2,

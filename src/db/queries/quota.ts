@@ -9,7 +9,7 @@ export async function lockUserForQuota(
 ): Promise<{ max_instances: number | null } | undefined> {
   const rows = await q.query<{ max_instances: number | null }>(
     `SELECT max_instances FROM users
-     WHERE id = $1 AND deleted_at IS NULL AND disabled_at IS NULL AND is_active FOR UPDATE`,
+     WHERE id = $1 AND deleted_at IS NULL AND disabled_at IS NULL AND is_active FOR NO KEY UPDATE`,
     [userId],
   );
   return rows[0];
