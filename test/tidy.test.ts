@@ -115,10 +115,7 @@ describe('imports', () => {
   it('of a package pass through its one door', () => {
     const wrong = sources.flatMap((source) =>
       source.imports
-        .filter(
-          ({ file, typeOnly }) =>
-            file === undefined && !(typeOnly && roomOf(source.path) === 'shim'),
-        )
+        .filter(({ file, typeOnly }) => file === undefined && !(typeOnly && roomOf(source.path) === 'shim'))
         .filter(({ specifier }) => {
           const entry = Object.entries(packageDoors).find(
             ([name]) => specifier === name || specifier.startsWith(name.endsWith('/') ? name : `${name}/`),

@@ -15,7 +15,7 @@ import { type Subject, startBridge } from './subject.ts';
 export const peerVersions = { supergateway: '4.0.0', 'mcp-proxy': '6.7.19', 'mcp-hub': '4.2.1' };
 
 /** What the bridges start: `server-everything` over stdio. */
-export const serverPackage = '@modelcontextprotocol/server-everything';
+const serverPackage = '@modelcontextprotocol/server-everything';
 const require = createRequire(import.meta.url);
 export const serverScript = join(require.resolve(`${serverPackage}/package.json`), '..', 'dist', 'index.js');
 export const serverVersion: string = require(`${serverPackage}/package.json`).version;

@@ -58,14 +58,6 @@ export function tree(pid: number): number[] {
   return [pid, ...descendants(pid)];
 }
 
-/** Living processes whose environment carries `name=value`. */
-export function carrying(name: string, value: string): number[] {
-  return list('/proc')
-    .filter((pid) => /^\d+$/.test(pid))
-    .filter((pid) => read(`/proc/${pid}/environ`).split('\0').includes(`${name}=${value}`))
-    .map(Number);
-}
-
 /** The command line of a process, words joined by blanks. */
 export function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim();

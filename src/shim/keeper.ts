@@ -208,7 +208,7 @@ function msSince(sinceMs: number): number {
 }
 
 /** How a child ended, in words for its owner. */
-export function wordOf(exit: ChildExit): string {
+function wordOf(exit: ChildExit): string {
   if (exit.error !== null) return exit.error;
   if (exit.signal !== null) return `The server was killed by ${exit.signal}`;
   return `The server exited with code ${exit.code}`;

@@ -34,7 +34,7 @@ export function textOf(answer: Answer): string {
 }
 
 /** Sends one JSON-RPC message. */
-export function post(
+function post(
   shim: Pick<RunningShim, 'url' | 'token'>,
   session: string | undefined,
   message: unknown,

@@ -80,7 +80,7 @@ export interface RunningShim extends AsyncDisposable {
 let script: Promise<string> | undefined;
 
 /** The text of the shim's one file, made once per process. */
-export function shimScript(): Promise<string> {
+function shimScript(): Promise<string> {
   script ??= bundleOnce();
   return script;
 }

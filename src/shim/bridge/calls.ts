@@ -88,7 +88,7 @@ export function boundUnread(core: Core, response: ServerResponse): void {
 }
 
 /** Ends a call with an error of the shim's own. */
-export function failCall(core: Core, call: Call, code: number, message: string): void {
+function failCall(core: Core, call: Call, code: number, message: string): void {
   if (call.taker === null) {
     finishCall(core, call, errorText(call.idText, code, message));
     return;

@@ -116,7 +116,7 @@ function tell(core: Core, listener: Listener, method: string, params: Json): voi
 }
 
 /** Ends a stream as the revision wants it: with the answer to the request that opened it. */
-export function endListener(core: Core, listener: Listener): void {
+function endListener(core: Core, listener: Listener): void {
   const meta = {
     ...(JSON.parse(serverMeta(core)) as Json),
     [metaKeys.subscription]: JSON.parse(listener.idText),

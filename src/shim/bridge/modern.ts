@@ -34,7 +34,7 @@ const removed = new Set([
 ]);
 
 /** Versions this endpoint serves, newest first. */
-export function supportedVersions(core: Core): readonly string[] {
+function supportedVersions(core: Core): readonly string[] {
   return core.era === 'modern' ? [modernVersion] : [modernVersion, ...legacyVersions];
 }
 

@@ -55,7 +55,7 @@ export async function openModern(core: Core, signal: AbortSignal): Promise<Initi
 }
 
 /** One request of the shim's own. @returns its result; rejects with the child's error or the signal's reason */
-export function ask(core: Core, method: string, params: Json, signal: AbortSignal): Promise<Json> {
+function ask(core: Core, method: string, params: Json, signal: AbortSignal): Promise<Json> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const call = addCall(core, {
