@@ -138,8 +138,23 @@ export const apiKeySchema = z
   })
   .meta({ id: 'ApiKey' });
 export type ApiKeyView = z.infer<typeof apiKeySchema>;
+export const storedApiKeySchema = apiKeySchema
+  .extend({
+    roll: z
+      .object({ restarted: z.array(z.uuid()), kept: z.array(z.uuid()) })
+      .optional()
+      .meta({
+        description: 'With roll: instances restarted with the new key, and those that keep the old one',
+      }),
+  })
+  .meta({ id: 'StoredApiKey' });
+export type StoredApiKeyView = z.infer<typeof storedApiKeySchema>;
 export const putApiKeySchema = z
-  .strictObject({ api_key: z.string().min(1).max(8_192), expires_at: time.nullable().optional() })
+  .strictObject({
+    api_key: z.string().min(1).max(8_192),
+    expires_at: time.nullable().optional(),
+    roll: z.boolean().optional().meta({ description: 'Restart your running instances of this type with it' }),
+  })
   .meta({ id: 'PutApiKey' });
 
 export const logLineSchema = z

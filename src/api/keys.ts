@@ -3,9 +3,17 @@ import { z } from 'zod';
 import { nowMs } from '../base/clock.ts';
 import { Fault, fieldFault } from '../base/errors.ts';
 import { insertEvent } from '../db/queries/events.ts';
-import { apiKeySchema, dataOf, listOf, listQuerySchema, putApiKeySchema } from './contract.ts';
+import {
+  apiKeySchema,
+  dataOf,
+  listOf,
+  listQuerySchema,
+  putApiKeySchema,
+  storedApiKeySchema,
+} from './contract.ts';
 import { type Call, operation } from './operation.ts';
 import { answerList, pageWithin } from './paging.ts';
+import { rollKey } from './roll-key.ts';
 import { requireType } from './types.ts';
 import { apiKeyView } from './views.ts';
 
@@ -24,10 +32,11 @@ export const listKeys = operation({
 
 export const putKey = operation({
   id: 'putApiKey',
-  summary: 'Stores or replaces your API key for a server type',
+  summary:
+    'Stores or replaces your API key for a server type; with roll, running instances are restarted with it',
   params: typeParams,
   body: putApiKeySchema,
-  answers: { 200: dataOf(apiKeySchema) },
+  answers: { 200: dataOf(storedApiKeySchema) },
   async handle(call) {
     const type = await requireType(call.api, call.params.mcp_type, call.viewerId === null);
     if (type.key_variable === null) {
@@ -40,7 +49,8 @@ export const putKey = operation({
     }
     const key = await call.api.vault.put(call.caller.userId, type.id, type.name, plaintext, expiresAt);
     await noteKey(call, 'api_key_stored', type.name);
-    return { data: apiKeyView(key) };
+    if (call.body.roll !== true) return { data: apiKeyView(key) };
+    return { data: { ...apiKeyView(key), roll: await rollKey(call, type) } };
   },
 });
 

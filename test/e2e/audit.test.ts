@@ -3,9 +3,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventView } from '../../src/api/contract.ts';
+import type { EventView, LogLineView } from '../../src/api/contract.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { root } from '../support/source.ts';
+import { addProgramType, answersThen } from '../support/types.ts';
 
 let daemon: Daemon;
 beforeAll(async () => {
@@ -159,6 +160,37 @@ async function curl(command: string, variables: Readonly<Record<string, string>>
   }
   return fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });
 }
+
+describe('a replaced API key', () => {
+  it('is rolled onto what runs, the first before the others', async () => {
+    const { id: userId, token } = await daemon.user('rolls');
+    const told = `process.stderr.write('key begins with ' + process.env.A_KEY.slice(0, 6) + '\\n')`;
+    await addProgramType(daemon, 'keyed', answersThen(told));
+    await daemon.database.db.query(`UPDATE mcp_types SET key_variable = 'A_KEY' WHERE name = 'keyed'`);
+    const put = (key: string, roll?: boolean) =>
+      daemon.call<{ roll?: { restarted: string[]; kept: string[] } }>(
+        'PUT',
+        '/api-keys/keyed',
+        { api_key: key, ...(roll === undefined ? {} : { roll }) },
+        token,
+      );
+    expect((await put('first-key-of-no-use')).body.data.roll).toBeUndefined();
+    const one = await daemon.create({ mcp_type: 'keyed', duration_minutes: 5 }, token);
+    const two = await daemon.create({ mcp_type: 'keyed', duration_minutes: 5 }, token);
+    const answer = await put('second-key-of-no-use', true);
+    expect(answer.body.data.roll).toEqual({ restarted: [one.id, two.id], kept: [] });
+    for (const { id, access_url } of [one, two]) {
+      const again = await daemon.until(id, 'running');
+      expect(again).toMatchObject({ generation: 2, access_url });
+      const lines = async () => {
+        const found = await daemon.call<LogLineView[]>('GET', `/instances/${id}/logs?source=process`);
+        return found.body.data.map(({ message }) => message);
+      };
+      await expect.poll(lines, { timeout: 10_000 }).toContain('key begins with second');
+    }
+    expect((await daemon.call('DELETE', `/users/${userId}`)).status).toBe(204);
+  }, 60_000);
+});
 
 describe('the examples of docs/api.md', () => {
   it('answer as they say', async () => {

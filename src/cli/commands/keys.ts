@@ -1,7 +1,7 @@
 // `keys`: the user's secrets for upstream services. A value comes from standard input or from a variable, never from
 // an argument (arguments are seen by every process of the machine and stay in the shell's history).
 import type { Command } from 'commander';
-import type { ApiKeyView } from '../../api/contract.ts';
+import type { ApiKeyView, StoredApiKeyView } from '../../api/contract.ts';
 import { nowMs } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
@@ -12,7 +12,11 @@ import { readSecret } from '../prompt.ts';
 interface SetOptions {
   fromEnv?: string;
   expires?: string;
+  roll?: boolean;
 }
+
+/** The API waits so long for the first instance to be running again, seconds. */
+const rollWaitS = 60;
 
 export function addKeys(program: Command, surroundings: Surroundings): void {
   const keys = program.command('keys').summary('API keys for the services behind server types');
@@ -30,7 +34,8 @@ export function addKeys(program: Command, surroundings: Surroundings): void {
     options: (command) =>
       command
         .option('--from-env <variable>', 'take it from this environment variable')
-        .option('--expires <duration>', 'when the key stops being valid: 30d'),
+        .option('--expires <duration>', 'when the key stops being valid: 30d')
+        .option('--roll', 'restart your running instances of this type with it'),
     handler: set,
   });
   declare(keys, surroundings, {
@@ -59,12 +64,22 @@ async function set(context: Context, options: SetOptions, type = ''): Promise<An
     options.expires === undefined
       ? undefined
       : new Date(nowMs() + parseMinutes(options.expires) * 60_000).toISOString();
-  const body = { api_key: apiKey.trim(), ...(expiresAt === undefined ? {} : { expires_at: expiresAt }) };
-  const key = await context.api.one<ApiKeyView>('PUT', keyPath(type), { body });
-  return {
-    document: key,
-    text: `The API key for ${type} is stored${key.key_hint === null ? '' : ` (…${key.key_hint})`}.`,
+  const body = {
+    api_key: apiKey.trim(),
+    ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+    ...(options.roll === true ? { roll: true } : {}),
   };
+  const waits = options.roll === true ? { waitS: rollWaitS } : {};
+  const key = await context.api.one<StoredApiKeyView>('PUT', keyPath(type), { body, ...waits });
+  const stored = `The API key for ${type} is stored${key.key_hint === null ? '' : ` (…${key.key_hint})`}.`;
+  return { document: key, text: [stored, ...rolled(key)].join('\n') };
+}
+
+function rolled({ roll }: StoredApiKeyView): string[] {
+  if (roll === undefined) return [];
+  const kept =
+    roll.kept.length === 0 ? '' : ` Not restarted, still with the old key: ${roll.kept.join(', ')}.`;
+  return [`Restarted with it: ${roll.restarted.length === 0 ? 'none' : roll.restarted.join(', ')}.${kept}`];
 }
 
 function fromVariable(context: Context, variable: string): string {

@@ -131,3 +131,13 @@ export async function countApiKeysByKey(q: Queryable): Promise<Map<string, numbe
   );
   return new Map(rows.map((row) => [row.key_id, row.count]));
 }
+
+/** A person's running instances of a type, oldest first. */
+export async function listRunningOfType(q: Queryable, userId: string, typeId: string): Promise<string[]> {
+  const rows = await q.query<{ id: string }>(
+    `SELECT id FROM mcp_instances WHERE user_id = $1 AND mcp_type_id = $2 AND status = 'running' AND deleted_at IS NULL
+     ORDER BY created_at, id`,
+    [userId, typeId],
+  );
+  return rows.map((row) => row.id);
+}
