@@ -73,7 +73,12 @@ it('adds a type of an admin, finds its program, and refuses the same name twice'
     description: 'Documentation',
     version: '4.1.1',
     packages: [
-      { registryType: 'npm', identifier: '@upstash/context7-mcp', version: '4.1.1', transport: { type: 'stdio' } },
+      {
+        registryType: 'npm',
+        identifier: '@upstash/context7-mcp',
+        version: '4.1.1',
+        transport: { type: 'stdio' },
+      },
     ],
   };
   const added = await catalog.add(document, admin);
@@ -88,7 +93,12 @@ it('keeps a type whose package is missing, and says so', async () => {
   const missing = {
     name: 'com.example/missing',
     packages: [
-      { registryType: 'npm', identifier: 'minimcp-no-such-package', version: '1.0.0', transport: { type: 'stdio' } },
+      {
+        registryType: 'npm',
+        identifier: 'minimcp-no-such-package',
+        version: '1.0.0',
+        transport: { type: 'stdio' },
+      },
     ],
   };
   const type = await catalog.add(missing, admin);
@@ -98,7 +108,10 @@ it('keeps a type whose package is missing, and says so', async () => {
 
 it('refuses a document with a pointer for each fault', async () => {
   const error = await catalog
-    .add({ name: 'no-slash', packages: [{ registryType: 'pypi', identifier: 'x', version: 'latest' }] }, admin)
+    .add(
+      { name: 'no-slash', packages: [{ registryType: 'pypi', identifier: 'x', version: 'latest' }] },
+      admin,
+    )
     .catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(Fault);
   expect((error as Fault).code).toBe('invalid_field');

@@ -1,9 +1,9 @@
 // The small pure parts of the API: cursors, preferences, networks, CSV, frames of events, bodies, settings.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bearerOf } from '../../src/accounts/authenticate.ts';
 import { liesWithin, plainAddress } from '../../src/accounts/networks.ts';
 import { effectiveValues, settingSchemas } from '../../src/accounts/settings.ts';
-import { bearerOf } from '../../src/accounts/authenticate.ts';
 import { parseBody, refuseUnkeepable } from '../../src/api/body.ts';
 import { parseChange } from '../../src/api/changes.ts';
 import { csvField } from '../../src/api/log-formats.ts';
