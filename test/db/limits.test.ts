@@ -41,6 +41,21 @@ describe('creations within an hour', () => {
   });
 });
 
+describe('a limit that an instance breaks', () => {
+  it('is an event of its own', async () => {
+    const { token } = await house.user();
+    const made = await house.send('POST', '/api/v1/instances', { token, body: { mcp_type: type } });
+    const { id } = made.json.data;
+    await house.ready(id);
+    await house.apply(id, { event: 'exited', reason: 'limit', message: 'memory: more than 512 MiB' });
+    const [event] = (await house.send('GET', `/api/v1/instances/${id}/events`, { token })).json.data;
+    expect(event).toMatchObject({
+      event_type: 'limited',
+      event_data: { from: 'running', to: 'error', reason: 'limit', message: 'memory: more than 512 MiB' },
+    });
+  });
+});
+
 describe('rates', () => {
   const counted = () => house.database.db.query('SELECT 1 FROM rate_counters');
 

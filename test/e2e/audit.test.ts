@@ -165,7 +165,8 @@ describe('a replaced API key', () => {
   it('is rolled onto what runs, the first before the others', async () => {
     const { id: userId, token } = await daemon.user('rolls');
     const told = `process.stderr.write('key begins with ' + process.env.A_KEY.slice(0, 6) + '\\n')`;
-    await addProgramType(daemon, 'keyed', answersThen(told));
+    const picky = `if (process.env.A_KEY.startsWith('wrong')) process.exit(3);`;
+    await addProgramType(daemon, 'keyed', picky + answersThen(told));
     await daemon.database.db.query(`UPDATE mcp_types SET key_variable = 'A_KEY' WHERE name = 'keyed'`);
     const put = (key: string, roll?: boolean) =>
       daemon.call<{ roll?: { restarted: string[]; kept: string[] } }>(
@@ -188,6 +189,13 @@ describe('a replaced API key', () => {
       };
       await expect.poll(lines, { timeout: 10_000 }).toContain('key begins with second');
     }
+    // A key that its server refuses costs one instance, not all of them.
+    expect((await put('wrong-key-of-no-use', true)).body.data.roll).toEqual({
+      restarted: [one.id],
+      kept: [two.id],
+    });
+    expect((await daemon.get(one.id)).status).toBe('error');
+    expect(await daemon.get(two.id)).toMatchObject({ status: 'running', generation: 2 });
     expect((await daemon.call('DELETE', `/users/${userId}`)).status).toBe(204);
   }, 60_000);
 });

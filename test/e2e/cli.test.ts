@@ -171,8 +171,20 @@ describe('the other commands', () => {
     expect((await json(['tokens', 'ls'], as)).map((entry: { name: string }) => entry.name)).toEqual([
       'laptop',
     ]);
+    const exported = (await cli(['users', 'export'], as)).stdout.trimEnd().split('\n');
+    expect(JSON.parse(exported[1] ?? '')).toMatchObject({
+      kind: 'user',
+      data: { email: 'ann@example.test' },
+    });
+    expect(JSON.parse(exported.at(-1) ?? '').kind).toBe('end');
     await json(['users', 'disable', 'ann@example.test']);
     expect((await cli(['ls'], as)).stderr).toContain('unauthorized');
+    expect((await cli(['users', 'erase', 'ann@example.test'])).stderr).toContain('--yes');
+    expect(await json(['users', 'erase', 'ann@example.test', '--yes'])).toEqual({
+      id: user.id,
+      erased: true,
+    });
+    expect((await cli(['users', 'export', user.id])).code).toBe(1);
   });
 
   it('ports, events, settings and the key ring are shown', async () => {
