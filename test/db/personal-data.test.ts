@@ -1,6 +1,7 @@
 // What is held about a person, exported and erased: nothing of them is left but a trail without them, which nobody can
 // change or shorten.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beginErasure } from '../../src/db/queries/erasure.ts';
 import { ensurePartition } from '../../src/db/queries/partitions.ts';
 import { type ApiHouse, openApi } from '../support/api.ts';
 import { addType } from '../support/rows.ts';
@@ -161,6 +162,15 @@ describe('an erasure', () => {
     expect((await house.send('DELETE', `/api/v1/users/${carla.id}`)).status).toBe(204);
     const unknown = await house.send('DELETE', '/api/v1/users/01890a5d-ac96-774b-bcce-b302099a8057');
     expect(unknown.status).toBe(404);
+  });
+
+  it('that was cut off goes on when it is asked for again', async () => {
+    const eva = await house.user('eva');
+    await beginErasure(house.database.db, eva.id);
+    expect((await house.send('GET', '/api/v1/me', { token: eva.token })).status).toBe(401);
+    expect((await house.send('GET', `/api/v1/users/${eva.id}`)).status).toBe(404);
+    expect((await house.send('DELETE', `/api/v1/users/${eva.id}`)).status).toBe(204);
+    expect(await house.database.db.query('SELECT 1 FROM users WHERE id = $1', [eva.id])).toEqual([]);
   });
 
   it('is refused for the last admin who can act', async () => {

@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Principal, Queryable } from '../../src/db/pool.ts';
-import { deleteApiKey, listApiKeys, readApiKey } from '../../src/db/queries/api-keys.ts';
+import { deleteApiKey, listApiKeys, listRunningOfType, readApiKey } from '../../src/db/queries/api-keys.ts';
+import { listInstancesToForget } from '../../src/db/queries/erasure.ts';
 import { listEvents } from '../../src/db/queries/event-views.ts';
 import { listInstanceViews } from '../../src/db/queries/instance-views.ts';
 import {
@@ -22,6 +23,8 @@ import {
   pageLogs,
   scanLogs,
 } from '../../src/db/queries/logs.ts';
+import { countEndingLeases, readMemory } from '../../src/db/queries/metric-views.ts';
+import { secondsUntilCreation } from '../../src/db/queries/quota.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { addType, addUser } from '../support/rows.ts';
 
@@ -154,6 +157,11 @@ const asAdmin: readonly [string, Ask, RegExp][] = [
   ['everyone’s instances', (q) => listInstanceViews(q, { ...all, viewerId: null }), /created/],
   ['everyone’s events', (q) => listEvents(q, { viewerId: null, after: null, limit: 50 }), /created_at/],
   ['last lines', (q) => pageLogs(q, { instanceId, ...page }), /timestamp|pkey/],
+  [
+    'what somebody did to others',
+    (q) => listEvents(q, { viewerId: null, actorId: userId, notOfUserId: userId, after: null, limit: 500 }),
+    /actor/,
+  ],
 ];
 const asSupervisor: readonly [string, Ask, RegExp][] = [
   ['an instance', (q) => readInstance(q, instanceId), /pkey/],
@@ -166,6 +174,11 @@ const asSupervisor: readonly [string, Ask, RegExp][] = [
   ['the key for a launch', (q) => readApiKey(q, userId, randomUUID()), /api_keys/],
   ['a person’s keys', (q) => listApiKeys(q, userId), /api_keys/],
   ['a key to remove', (q) => deleteApiKey(q, userId, randomUUID()), /api_keys/],
+  ['creations within the hour', (q) => secondsUntilCreation(q, userId, 600), /user_id/],
+  ['what runs with a key', (q) => listRunningOfType(q, userId, randomUUID()), /user|type/],
+  ['leases about to end', (q) => countEndingLeases(q), /expires_at|status|at_work/],
+  ['memory of what runs', (q) => readMemory(q), /status|at_work/],
+  ['what is to be forgotten', (q) => listInstancesToForget(q, userId), /user/],
   ['about the newest line', (q) => newestLogId(q), /timestamp/],
 ];
 
