@@ -115,8 +115,10 @@ async function settleHandle(options: RecoverOptions, timed: Timed, inspection: I
     return 'ended';
   }
   if (inspection.state === 'silent') return 'none';
-  // An extension may have been written and not told before the supervisor died: telling it again costs nothing.
-  options.effects.follow({ row, effects: ['set_deadline'], changed: true });
+  // An extension may have been written and not told before the supervisor died. What the shim knows is not told again:
+  // it counts by itself, and would be led astray by a database whose clock has jumped meanwhile.
+  if (inspection.shim.expiresAt !== row.expires_at.toISOString())
+    options.effects.follow({ row, effects: ['set_deadline'], changed: true });
   const occurrence = occurrenceOf({ generation: row.generation, shim: inspection.shim });
   if (occurrence !== undefined) options.effects.follow(await options.apply(row.id, occurrence));
   return 'adopted';
@@ -133,12 +135,17 @@ async function reap(options: RecoverOptions, handle: Handle): Promise<Verdict> {
     return 'none';
   }
   const found = await options.driver.inspect(handle);
-  if (found.state === 'ended') return 'none';
+  if (found.state === 'ended') {
+    // Nobody can ever ask for the home of a row that is gone.
+    if (wanted === undefined) await options.driver.remove(handle.instanceId);
+    return 'none';
+  }
   options.log.warn(
     { instance: handle.instanceId, generation: handle.generation },
     'ending processes that no row wants',
   );
   await options.driver.stop(handle, { reason: 'lost', drainMs: 0, graceMs: 1_000 });
+  if (wanted === undefined) await options.driver.remove(handle.instanceId);
   return 'reaped';
 }
 

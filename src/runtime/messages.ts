@@ -64,6 +64,7 @@ const stateSchema = z.object({
   requests: count,
   idleMs: z.number().nullable(),
   rssBytes: z.number().min(0),
+  expiresAt: text(50).optional(),
 }) satisfies z.ZodType<ShimState>;
 
 const id = z.int();

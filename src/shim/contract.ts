@@ -143,6 +143,8 @@ export interface ShimState {
   readonly idleMs: number | null;
   /** Bytes of memory the shim itself holds (RSS). */
   readonly rssBytes: number;
+  /** The end of the lease it was last told. Absent from shims older than this field. */
+  readonly expiresAt?: string | undefined;
 }
 
 /** How a generation ended. Written once; the supervisor proves the end by itself and takes only the reasons from here. */

@@ -68,6 +68,7 @@ export function run(spec: LaunchSpec, first: Child): void {
   if (spec.egress) startEgress({ ...spec.egress, say });
   const bridge = createBridge({ spec, say });
   const door = createDoor({ spec, say, handle: (request, response) => bridge.handle(request, response) });
+  let { expiresAt } = spec.lease;
   const state = (): ShimState => ({
     contract: contractVersion,
     instanceId: spec.instanceId,
@@ -80,6 +81,7 @@ export function run(spec: LaunchSpec, first: Child): void {
     ...(era === undefined ? {} : { era }),
     ...bridge.counters(),
     rssBytes: process.memoryUsage.rss(),
+    expiresAt,
   });
   const control = createControl({
     state,
@@ -135,6 +137,7 @@ export function run(spec: LaunchSpec, first: Child): void {
   let cancelDeadline = (): void => {};
   function setLease(lease: Lease): void {
     cancelDeadline();
+    expiresAt = lease.expiresAt;
     door.setLease(lease);
     cancelDeadline = afterMonotonic(lease.remainingMs, () =>
       ending.begin('expired', { drainMs: spec.drainMs, graceMs: spec.graceMs }),
