@@ -75,7 +75,7 @@ interface Row {
 const atWork = ['pending', 'running', 'stopping'];
 
 /** What is not as promised now, one sentence each. */
-export async function brokenPromises(daemon: Watched): Promise<string[]> {
+async function brokenPromises(daemon: Watched): Promise<string[]> {
   const { rows, ports } = await readBoth(daemon);
   const byId = new Map(rows.map((row) => [row.id, row]));
   return [
