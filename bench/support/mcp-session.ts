@@ -56,10 +56,12 @@ function callBody(target: Target): { before: string; after: string; sizeBytes: n
 async function openHttp(target: Target): Promise<Session> {
   const { host, port, path } = target;
   const agent = new Agent({ keepAlive: true });
+  let gone = false;
+  const isGone = (): boolean => gone;
   const usual = { ...target.headers, Accept: 'application/json, text/event-stream' };
   const posting = { ...usual, 'Content-Type': 'application/json' };
   const post = (body: string, headers: Record<string, string>): Promise<Answer> =>
-    exchange({ host, port, path, method: 'POST', agent, headers }, body);
+    exchange({ host, port, path, method: 'POST', agent, headers }, body, isGone);
   const startMs = monotonicMs();
   try {
     const first = await post(initializeBody, { ...posting, 'Content-Length': String(initializeBody.length) });
@@ -79,7 +81,9 @@ async function openHttp(target: Target): Promise<Session> {
         if (answer.status !== 200 || !answer.text.includes(echoed)) throw wrong(answer);
       },
       async end() {
-        await exchange({ host, port, path, method: 'DELETE', agent, headers: { ...usual, ...own } });
+        const headers = { ...usual, ...own };
+        await exchange({ host, port, path, method: 'DELETE', agent, headers }, undefined, isGone);
+        gone = true;
         agent.destroy();
       },
       async listen() {
@@ -87,7 +91,10 @@ async function openHttp(target: Target): Promise<Session> {
         const { stream } = await open({ host, port, path, method: 'GET', agent, headers });
         stream.resume();
       },
-      vanish: () => agent.destroy(),
+      vanish() {
+        gone = true;
+        agent.destroy();
+      },
     };
   } catch (error) {
     agent.destroy();
@@ -105,6 +112,7 @@ async function openSse(target: Target): Promise<Session> {
   const posting = new Promise<string>((resolve) => {
     address = resolve;
   });
+  let gone = false;
   const headers = { ...target.headers, Accept: 'text/event-stream' };
   const startMs = monotonicMs();
   const { stream, sent } = await open({ host, port, path, method: 'GET', agent: listening, headers });
@@ -137,6 +145,7 @@ async function openSse(target: Target): Promise<Session> {
         },
       },
       body,
+      () => gone,
     );
     if (answer.status !== 202) throw wrong(answer);
   };
@@ -151,6 +160,7 @@ async function openSse(target: Target): Promise<Session> {
   const { before, after } = callBody(target);
   let nextId = firstId;
   const vanish = (): void => {
+    gone = true;
     sent.destroy();
     listening.destroy();
     agent.destroy();
@@ -177,7 +187,7 @@ function wrong({ status, text }: Answer): Error {
   return new Error(`a call was answered ${status}: ${text.slice(0, 200)}`);
 }
 
-function exchange(options: RequestOptions, body?: string): Promise<Answer> {
+function exchange(options: RequestOptions, body: string | undefined, isGone: () => boolean): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(options, (response) => {
       let text = '';
@@ -192,8 +202,12 @@ function exchange(options: RequestOptions, body?: string): Promise<Answer> {
     });
     sent.on('error', (error: NodeJS.ErrnoException) => {
       // The server closed an idle connection just as it was taken again: every client tries once more then.
-      if (sent.reusedSocket && error.code === 'ECONNRESET') exchange(options, body).then(resolve, reject);
-      else reject(error);
+      // Not one that has vanished: it would be back.
+      if (sent.reusedSocket && error.code === 'ECONNRESET' && !isGone()) {
+        exchange(options, body, isGone).then(resolve, reject);
+        return;
+      }
+      reject(error);
     });
     sent.end(body);
   });
