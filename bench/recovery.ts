@@ -125,7 +125,14 @@ async function emptyBoot(): Promise<number> {
 async function killServer(instance: Instance): Promise<number> {
   const server = descendants(supervisor.shimOf(instance)).filter((pid) => isServer(commandOf(pid)));
   const [pid] = server;
-  if (pid === undefined || server.length > 1) throw new Error(`an instance has ${server.length} servers`);
+  if (pid === undefined || server.length > 1) {
+    const { data } = await supervisor.call('GET', `/instances/${instance.id}`);
+    const { data: events } = await supervisor.call('GET', `/instances/${instance.id}/events`);
+    const { data: lines } = await supervisor.call('GET', `/instances/${instance.id}/logs?limit=10`);
+    throw new Error(
+      `an instance has ${server.length} servers: ${JSON.stringify({ data, events, lines })} ${descendants(supervisor.shimOf(instance)).map(commandOf).join(' | ')}`,
+    );
+  }
   const startMs = monotonicMs();
   process.kill(pid, 'SIGKILL');
   for (;;) {

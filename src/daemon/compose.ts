@@ -8,7 +8,7 @@ import { createSettings } from '../accounts/settings.ts';
 import type { Health } from '../api/context.ts';
 import { type Api, createApi } from '../api/server.ts';
 import { nowMs } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { Fault, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type Service, startAll, stopAll } from '../base/service.ts';
 import { createCatalog } from '../catalog/catalog.ts';
@@ -166,8 +166,12 @@ async function furnish(
       if (status !== 'running') throw new Error(`it is ${status}`);
     },
   });
+  // An absence too short for a renewal to notice may still have cost an effect: it is made up for at the next renewal.
+  const onFailed = (error: unknown): void => {
+    if (error instanceof Fault && error.code === 'database_unavailable') node.wasAway();
+  };
   const effects = createEffects({
-    ...{ db, fence, apply, driver, changes, admission, sleepers, log, say, graceMs },
+    ...{ db, fence, apply, driver, changes, admission, sleepers, log, say, graceMs, onFailed },
     typeById: (id) => catalog.getById(id),
     openKey: async (userId, typeId) => (await vault.open(userId, typeId))?.plaintext ?? null,
     limitsOf: async (type) =>
@@ -202,13 +206,14 @@ async function furnish(
     warnMinutes: () => settings.get('mcp.warn_before_minutes'),
     retentionDays: () => settings.get('cleanup.retention_days'),
   };
-  const recovery = { db, fence, nodeId, driver, apply, effects, log };
+  const recovery = { db, fence, nodeId, driver, apply, effects, log, onFailed };
   // What happened while the database was away is settled at its return, not at the next tick.
   node.onBack(() => {
     log.info('the database answers again');
-    Promise.all([reconcile(recovery), expireOverdue(clock)]).catch((error: unknown) =>
-      log.warn({ reason: messageOf(error) }, 'not everything could be settled; the next pass tries again'),
-    );
+    Promise.all([reconcile(recovery), expireOverdue(clock)]).catch((error: unknown) => {
+      log.warn({ reason: messageOf(error) }, 'not everything could be settled; the next pass tries again');
+      onFailed(error);
+    });
   });
   defineJobs(queue, {
     expireOne: (id) => expireOne(clock, id),
@@ -267,6 +272,7 @@ async function furnish(
           apply,
           effects,
           log,
+          onFailed,
           spooled: (id, generation) => ingest.poke(id, generation),
           eraFound: (id, era) =>
             void storeEra(id, era).catch((error: unknown) =>

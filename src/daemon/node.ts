@@ -31,6 +31,8 @@ export interface Node extends Service {
   drain(): void;
   /** Sets what happens when the database answers again after it did not. */
   onBack(callback: () => void): void;
+  /** Somebody met a database that was away, perhaps too briefly for a renewal to notice. */
+  wasAway(): void;
 }
 
 export function createNode(options: NodeOptions): Node {
@@ -48,8 +50,9 @@ export function createNode(options: NodeOptions): Node {
       const startedMs = monotonicMs();
       if (!(await renewNode(db, nodeId, epoch, leaseSeconds))) return options.onFenced();
       renewedAtMs = startedMs;
-      if (away) back();
+      const returned = away;
       away = false;
+      if (returned) back();
     } catch (error) {
       away = true;
       log.warn(
@@ -92,6 +95,9 @@ export function createNode(options: NodeOptions): Node {
     },
     onBack(callback) {
       back = callback;
+    },
+    wasAway() {
+      away = true;
     },
   };
 }

@@ -29,6 +29,8 @@ export interface EffectsOptions {
   readonly drainMs: () => Promise<number>;
   readonly graceMs: number;
   readonly publicHosts: readonly string[];
+  /** An effect failed: what is left undone is found by reconcile. */
+  readonly onFailed: (error: unknown) => void;
   /** Called with each new end of a lease, so that a timer can be set. A hint. */
   readonly onLease: (row: Instance) => void;
 }

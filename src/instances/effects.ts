@@ -47,9 +47,10 @@ export function createEffects(options: EffectsOptions): Effects {
       .then((outcome) => {
         if (outcome !== undefined) follow(outcome);
       })
-      .catch((error: unknown) =>
-        log.error({ err: error, instance: id }, 'an effect failed; reconcile will find it'),
-      )
+      .catch((error: unknown) => {
+        log.error({ err: error, instance: id }, 'an effect failed; reconcile will find it');
+        options.onFailed(error);
+      })
       .finally(() => {
         lane.queued -= 1;
         if (lane.queued === 0 && lanes.get(id) === lane) lanes.delete(id);

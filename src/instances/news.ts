@@ -12,6 +12,8 @@ export interface NewsOptions {
   readonly apply: Apply;
   readonly effects: Effects;
   readonly log: Logger;
+  /** News could not be applied: what they would have changed is found by reconcile. */
+  readonly onFailed: (error: unknown) => void;
   /** New lines are in a spool. */
   readonly spooled: (instanceId: string, generation: number) => void;
   /** A shim has found out what its server speaks. */
@@ -37,6 +39,7 @@ export function createNewsListener(options: NewsOptions): (news: News) => void {
           { instance: news.instanceId, reason: messageOf(error) },
           'news could not be applied; reconcile will',
         );
+        options.onFailed(error);
       });
   };
 }

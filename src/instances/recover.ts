@@ -26,6 +26,8 @@ export interface RecoverOptions {
   readonly apply: Apply;
   readonly effects: Effects;
   readonly log: Logger;
+  /** Something could not be reconciled now. */
+  readonly onFailed: (error: unknown) => void;
 }
 
 export interface Recovered {
@@ -78,6 +80,7 @@ async function guarded(
       { instance, reason: messageOf(error) },
       'could not be reconciled now; the next pass tries again',
     );
+    options.onFailed(error);
     return 'none';
   }
 }

@@ -156,6 +156,24 @@ describe('the database away for twelve seconds', () => {
   }, 90_000);
 });
 
+describe('the database away too briefly for a renewal to notice', () => {
+  it('costs nothing for longer: what could not be written is settled within ten seconds, not at the next tick', async () => {
+    const [lost, starting] = [
+      await run(),
+      await request(daemon, { mcp_type: 'gated', duration_minutes: 30 }),
+    ];
+    await untilChild(daemon, starting.id);
+    const { shim } = processesOf(await rowOf(daemon, lost.id));
+    daemon.proxy?.cut();
+    signalAll([shim], 'SIGKILL');
+    gate(daemon, starting.id, 'go');
+    await sleep(600);
+    daemon.proxy?.reopen();
+    await untilRow(daemon, starting.id, isRunning, backMs);
+    await untilRow(daemon, lost.id, (row) => isRunning(row) && row.generation === 2, backMs);
+  }, 60_000);
+});
+
 describe('the database and the supervisor away at the deadline', () => {
   it('leave the end to the shim; the row follows on their return', async () => {
     const instance = await run({ duration_minutes: 0.1 });
