@@ -194,7 +194,7 @@ async function crash(where: Awaited<ReturnType<typeof open>>, batch: readonly Ca
           : [`${words[at]}; there were ${steps.map(({ sql, turn }) => `${sql} (${turn})`).join(', ')}`],
       )
       .join('\n');
-  await within(30_000, Promise.all(moments), () => `not all came to their moment:\n${missing()}`);
+  await within(90_000, Promise.all(moments), () => `not all came to their moment:\n${missing()}`);
   await daemon.kill9();
   held.clear();
   await Promise.all(asked);
