@@ -332,6 +332,7 @@ export const meSchema = userSchema
     }),
   })
   .meta({ id: 'Me' });
+export type MeView = z.infer<typeof meSchema>;
 
 export const masterKeySchema = z
   .object({

@@ -3,10 +3,10 @@
 import { Fault, messageOf } from '../base/errors.ts';
 import { readRefusal } from './api-error.ts';
 import { type CliConfig, findDaemon, type Target } from './find-daemon.ts';
-import { followStream } from './follow.ts';
+import { type FollowOptions, followStream } from './follow.ts';
 import type { SseEvent } from './sse.ts';
 
-type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 interface SendOptions {
@@ -30,9 +30,9 @@ export interface Api {
   /** A list, page after page: all of it, or the first `max` entries. */
   all<T>(path: string, query?: Query, max?: number): Promise<Page<T>>;
   /** An answer of any size, as it comes. */
-  download(path: string): AsyncGenerator<Uint8Array>;
-  /** Events of a stream, after one with this id if given, across broken connections, until the signal aborts. */
-  follow(path: string, query: Query, signal: AbortSignal, fromId?: string): AsyncGenerator<SseEvent>;
+  download(path: string, query?: Query): AsyncGenerator<Uint8Array>;
+  /** Events of a stream, across broken connections, until the signal aborts. */
+  follow(path: string, query: Query, signal: AbortSignal, options?: FollowOptions): AsyncGenerator<SseEvent>;
 }
 
 const answerTimeoutMs = 30_000;
@@ -55,7 +55,11 @@ export function createApi(config: CliConfig, signal?: AbortSignal): Api {
       // A redirect could carry the token to someone else.
       redirect: 'error',
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-    }).catch((error: unknown) => Promise.reject(unreachable(error, url, signal)));
+    }).catch((error: unknown) => {
+      // Started again, it may stand elsewhere: the next request looks for it anew.
+      target = undefined;
+      throw unreachable(error, url, signal);
+    });
     if (!response.ok) throw await readRefusal(response);
     return response;
   };
@@ -86,14 +90,15 @@ export function createApi(config: CliConfig, signal?: AbortSignal): Api {
     one: async <T>(method: Method, path: string, options?: SendOptions) =>
       (await send<{ data: T }>(method, path, options)).data,
     all: (path, query = {}, max = listEntriesMax) => allPages(send, path, query, max),
-    async *download(path) {
+    async *download(path, query = {}) {
       const response = await request('GET', path, {
+        query,
         end: signal ?? new AbortController().signal,
         headers: {},
       });
       if (response.body !== null) yield* response.body;
     },
-    follow: (path, query, end, fromId = '') => followStream(open(path, query), end, fromId),
+    follow: (path, query, end, options = {}) => followStream(open(path, query), end, options),
   };
 }
 

@@ -2,8 +2,12 @@
 // was asked for, and nothing else writes results to standard output.
 import type { Command } from 'commander';
 import { type Api, createApi } from './client.ts';
+import { ExitCode } from './exit-code.ts';
+import { explain } from './explain.ts';
 import type { CliConfig } from './find-daemon.ts';
-import { type Paint, painter } from './output.ts';
+import { columnsOf, isTerminal, painter } from './output.ts';
+import type { Look } from './table.ts';
+import { createWaiting, type Waiting } from './waiting.ts';
 
 export interface Streams {
   readonly in: NodeJS.ReadableStream;
@@ -20,11 +24,12 @@ export interface Surroundings {
   readonly signal: AbortSignal;
 }
 
-export interface Context extends Surroundings {
+/** `paint` and `columns` are those of standard output. */
+export interface Context extends Surroundings, Look {
   readonly api: Api;
   readonly json: boolean;
-  /** Paints for standard output. */
-  readonly paint: Paint;
+  /** For what may take long: says what is waited for, where somebody watches. */
+  readonly waiting: Waiting;
   /** A remark for people, on standard error. */
   note(text: string): void;
 }
@@ -52,8 +57,26 @@ export interface Leaf<Options> {
   readonly summary: string;
   /** Options of its own; --json is added to all. */
   readonly options?: (command: Command) => void;
+  /** Lines to be typed, each with what it does; shown by --help. */
+  readonly examples?: readonly (readonly [line: string, about: string])[];
   readonly handler: Handler<Options>;
 }
+
+/** What arguments are, where a command does not say otherwise. */
+const meanings: Readonly<Record<string, string>> = {
+  id: 'an instance: its name, its UUID, or the beginning of that',
+  type: 'a server type: "minimcp types ls" lists them',
+  user: "an e-mail address, or a user's id",
+  key: 'a setting: "minimcp settings get" lists them',
+  kid: 'a master key: "minimcp keyring ls" lists them',
+  token: 'an API token: its name, its id, or how it begins',
+  name: 'what it is to be called',
+  email: 'their e-mail address',
+  value: 'JSON, or else text',
+  file: 'where the document is; - for standard input',
+  direction: 'up (default), down, or status',
+  count: 'how many to take back (default 1)',
+};
 
 /** Declares one command below `parent`. */
 export function declare<Options extends object = object>(
@@ -63,13 +86,23 @@ export function declare<Options extends object = object>(
 ): void {
   const command = parent.command(leaf.usage).summary(leaf.summary).description(leaf.summary);
   leaf.options?.(command);
+  for (const argument of command.registeredArguments)
+    argument.description ||= meanings[argument.name()] ?? '';
   command.option('--json', 'one JSON document on standard output, nothing else');
+  const path = pathOf(command);
+  command.showHelpAfterError(`  See "${path} --help".`);
+  if (leaf.examples !== undefined) command.addHelpText('after', examplesText(leaf.examples));
   command.action(async (...received: unknown[]) => {
     // Commander passes the arguments, then the options, then the command itself.
     const args = received.slice(0, -2).map((arg) => (typeof arg === 'string' ? arg : ''));
     const options = command.opts<Options & { json?: boolean }>();
     const context = contextOf(surroundings, options.json === true);
-    const answer = await leaf.handler(context, options, ...args);
+    const words = Object.fromEntries(
+      command.registeredArguments.map((arg, at) => [arg.name(), args[at] ?? '']),
+    );
+    const answer = await leaf.handler(context, options, ...args).catch(async (error: unknown) => {
+      throw await explain(error, { ...words, command: path }, context.api);
+    });
     if (answer === undefined) return;
     const text = context.json ? JSON.stringify(answer.document, null, 2) : answer.text;
     if (text !== '') surroundings.streams.out.write(`${text}\n`);
@@ -77,25 +110,42 @@ export function declare<Options extends object = object>(
   });
 }
 
-/** Ends the command with a code after its answer was printed. Not an error: nothing further is said. */
-export class ExitCode extends Error {
-  readonly code: number;
-
-  constructor(code: number) {
-    super(`exit ${code}`);
-    this.name = 'ExitCode';
-    this.code = code;
-  }
+/** A command as it is typed: `minimcp keys set`. */
+export function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
-function contextOf(surroundings: Surroundings, json: boolean): Context {
+function examplesText(examples: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, about]) => `  ${line.padEnd(width)}  ${about}`);
+  return ['', 'Examples:', ...lines].join('\n');
+}
+
+/** What a command gets in these surroundings. */
+export function contextOf(surroundings: Surroundings, json: boolean): Context {
+  const { config, env, streams, signal } = surroundings;
+  const watched = !json && isTerminal(streams.out) && isTerminal(streams.err);
+  const waiting = createWaiting(streams.err, watched);
   return {
     ...surroundings,
-    api: createApi(surroundings.config, surroundings.signal),
+    api: watchedApi(createApi(config, signal), waiting),
     json,
-    paint: painter(surroundings.streams.out),
+    paint: painter(streams.out, env),
+    columns: columnsOf(streams.out),
+    waiting,
     note: (text) => {
-      surroundings.streams.err.write(`${text}\n`);
+      streams.err.write(`${text}\n`);
     },
+  };
+}
+
+/** Says that the daemon is waited for when a single answer takes long. */
+function watchedApi(api: Api, waiting: Waiting): Api {
+  const text = 'Waiting for the daemon';
+  return {
+    ...api,
+    send: (method, path, options) => waiting(text, api.send(method, path, options)),
+    one: (method, path, options) => waiting(text, api.one(method, path, options)),
+    all: (path, query, max) => waiting(text, api.all(path, query, max)),
   };
 }

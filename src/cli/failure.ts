@@ -2,12 +2,12 @@
 // problem document on standard output, so that a script always finds one document there.
 import { CommanderError } from 'commander';
 import type { Problem } from '../api/contract.ts';
-import { errorRegistry, Fault, messageOf } from '../base/errors.ts';
+import { Fault, messageOf } from '../base/errors.ts';
 import { ApiError } from './api-error.ts';
-import { ExitCode } from './context.ts';
+import { ExitCode, exitCodes } from './exit-code.ts';
+import { Explained, type Words } from './explain.ts';
 import { oneLine, printable } from './output.ts';
-
-export const exitCodes = { done: 0, failed: 1, wrongUse: 2, tryAgain: 75 } as const;
+import { remedyFor } from './remedies.ts';
 
 export interface Failure {
   readonly exitCode: number;
@@ -17,14 +17,22 @@ export interface Failure {
   readonly problem: Problem | undefined;
 }
 
+interface Said {
+  readonly words: Words;
+  readonly suggestion: string | undefined;
+}
+
 /** What to say and how to exit for anything a command threw. */
-export function failureOf(error: unknown): Failure {
+export function failureOf(thrown: unknown): Failure {
+  const error = thrown instanceof Explained ? thrown.cause : thrown;
+  const said: Said = thrown instanceof Explained ? thrown : { words: {}, suggestion: undefined };
   if (error instanceof ExitCode) return { exitCode: error.code, text: '', problem: undefined };
   if (error instanceof CommanderError) return ofCommander(error);
   if (error instanceof ApiError) {
+    const next = withCode(error.problem, remedyFor(error.problem.code, said.words));
     return {
       exitCode: exitOf(error.problem),
-      text: say(error.problem, error.retryAfterS),
+      text: say(error.problem, { ...said, next, retryAfterS: error.retryAfterS }),
       problem: error.problem,
     };
   }
@@ -41,7 +49,23 @@ export function failureOf(error: unknown): Failure {
   // A malformed request that never left this process is a wrong use of the command line.
   const wrongUse = fault.code === 'malformed_request' || fault.code === 'invalid_field';
   const exitCode = wrongUse ? exitCodes.wrongUse : exitOf(problem);
-  return { exitCode, text: say(problem, fault.retryAfterS, wrongUse), problem };
+  const next = wrongUse ? seeHelp(said.words) : ownNext(problem, fault, said.words);
+  return { exitCode, text: say(problem, { ...said, next, retryAfterS: fault.retryAfterS }), problem };
+}
+
+function seeHelp(words: Words): string | undefined {
+  return words.command === undefined ? undefined : `See "${words.command} --help".`;
+}
+
+/** What to do about what this side of the API refused. Where it was a file or a process, its words say it themselves. */
+function ownNext(problem: Problem, fault: Fault, words: Words): string | undefined {
+  if (fault.code === 'illegal_in_status' || fault.code === 'internal') return undefined;
+  return withCode(problem, remedyFor(fault.code, words));
+}
+
+function withCode({ code, request_id }: Problem, remedy: string | undefined): string {
+  const request = code === 'internal' ? `, request ${request_id}` : '';
+  return `${code}${request}${remedy === undefined ? '' : `: ${remedy}`}`;
 }
 
 function ofCommander(error: CommanderError): Failure {
@@ -64,25 +88,20 @@ function exitOf(problem: Problem): number {
   return again ? exitCodes.tryAgain : exitCodes.failed;
 }
 
-function say(problem: Problem, retryAfterS: number | undefined, wrongUse = false): string {
-  const lines = [`minimcp: ${printable(problem.detail || problem.title)}`];
-  for (const field of problem.errors) {
-    if (!problem.detail.includes(field.message))
-      lines.push(`  ${oneLine(field.pointer)}: ${oneLine(field.message)}`);
-  }
-  // What broke on this side of the API has no request to report.
-  const ours = problem.code === 'internal' && problem.request_id === '';
-  if (!wrongUse && !ours) {
-    const remedy = remedyOf(problem.code);
-    const request = problem.code === 'internal' ? `, request ${problem.request_id}` : '';
-    lines.push(`  ${problem.code}${request}${remedy === undefined ? '' : `: ${remedy}`}`);
-  }
-  if (retryAfterS !== undefined) lines.push(`  Try again in ${retryAfterS} s.`);
-  return lines.join('\n');
+interface Advice {
+  readonly suggestion: string | undefined;
+  /** What to do next. */
+  readonly next: string | undefined;
+  readonly retryAfterS: number | undefined;
 }
 
-function remedyOf(code: string): string | undefined {
-  return Object.hasOwn(errorRegistry, code)
-    ? errorRegistry[code as keyof typeof errorRegistry].remedy
-    : undefined;
+function say(problem: Problem, { suggestion, next, retryAfterS }: Advice): string {
+  const fields = problem.errors
+    .filter((field) => !problem.detail.includes(field.message))
+    .map((field) => `${oneLine(field.pointer)}: ${oneLine(field.message)}`);
+  const again = retryAfterS === undefined ? undefined : `Try again in ${retryAfterS} s.`;
+  const below = [...fields, suggestion, next, again].filter((line) => line !== undefined);
+  return [`minimcp: ${printable(problem.detail || problem.title)}`, ...below.map((line) => `  ${line}`)].join(
+    '\n',
+  );
 }

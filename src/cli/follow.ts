@@ -5,24 +5,32 @@ import { Fault } from '../base/errors.ts';
 import { ApiError, isTryAgain, parseProblem } from './api-error.ts';
 import { readEvents, type SseEvent } from './sse.ts';
 
-const lostMsMax = 60_000;
-const reconnectMs = 500;
+/** How long nobody may answer before that counts as a failure. */
+export const lostMsMax = 60_000;
+export const reconnectMs = 500;
+
+export interface FollowOptions {
+  /** The event after which to begin; absent: wherever the API begins. */
+  readonly fromId?: string | undefined;
+  /** Told when nobody answers any more, and when somebody does again. */
+  readonly onLost?: (lost: boolean) => void;
+}
 
 /**
  * @param open asks for the stream; `lastId` is empty the first time
  * @param end ends it without an error
- * @param fromId the event after which to begin; empty: wherever the API begins
  */
 export async function* followStream(
   open: (lastId: string, end: AbortSignal) => Promise<Response>,
   end: AbortSignal,
-  fromId: string,
+  { fromId = '', onLost }: FollowOptions = {},
 ): AsyncGenerator<SseEvent> {
   let lastId = fromId;
   let lostAtMs: number | undefined;
   while (!end.aborted) {
     try {
       const response = await open(lastId, end);
+      if (lostAtMs !== undefined) onLost?.(false);
       lostAtMs = undefined;
       for await (const event of readEvents(response.body ?? emptyBody())) {
         if (event.event === 'problem') throw asRefusal(event.data);
@@ -33,6 +41,7 @@ export async function* followStream(
     } catch (error) {
       if (end.aborted) return;
       if (!isPassing(error)) throw error;
+      if (lostAtMs === undefined) onLost?.(true);
       lostAtMs ??= monotonicMs();
       if (monotonicMs() - lostAtMs > lostMsMax) throw error;
     }
@@ -49,7 +58,7 @@ function asRefusal(data: string): ApiError {
 }
 
 /** What a stream outlives: a daemon that is being restarted, a broken connection, "not now". */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   if (error instanceof ApiError) return isTryAgain(error);
   return !(error instanceof Fault) || error.code === 'daemon_unreachable';
 }

@@ -2,23 +2,35 @@
 // to it. Pure.
 import type { InstanceView, StatsView } from '../api/contract.ts';
 import { relative } from './durations.ts';
-import { formatBytes, oneLine, type Paint, paintStatus, pairs, printable, table } from './output.ts';
+import { formatBytes, oneLine, type Paint, paintStatus, pairs, printable } from './output.ts';
 import { shortIds } from './resolve.ts';
+import { type Look, table } from './table.ts';
 
-/** The table of `ls`. */
-export function instanceTable(instances: readonly InstanceView[], paint: Paint): string {
+/** The table of `ls`; `now` (of the server) is what its times are told from, where it is not that of each row. */
+export function instanceTable(instances: readonly InstanceView[], look: Look, now?: string): string {
   const ids = shortIds(instances.map((instance) => instance.id));
   const rows = instances.map((instance, row) => [
     instance.name,
     ids[row] ?? instance.id,
     instance.mcp_type,
-    statusText(instance, paint),
-    leaseText(instance),
-    relative(instance.created_at, instance.server_time),
+    statusText(instance, look.paint),
+    relative(instance.expires_at, now ?? instance.server_time),
+    relative(instance.created_at, now ?? instance.server_time),
     instance.access_url,
   ]);
-  return table(['NAME', 'ID', 'TYPE', 'STATUS', 'LEASE ENDS', 'CREATED', 'URL'], rows, paint);
+  return table(columns, rows, look);
 }
+
+/** In a narrow terminal goes first when it was made, then its type, then the id: names are what people type. */
+const columns = [
+  'NAME',
+  { title: 'ID', yields: 3 },
+  { title: 'TYPE', yields: 4, least: 6 },
+  'STATUS',
+  'LEASE ENDS',
+  { title: 'CREATED', yields: 5 },
+  { title: 'URL', yields: 2 },
+];
 
 /** Status with what makes it worth a look: bad health, why it stopped. */
 function statusText(instance: InstanceView, paint: Paint): string {
@@ -39,7 +51,9 @@ function leaseText(instance: InstanceView): string {
 /** Everything `show` says. */
 export function instanceDetails(instance: InstanceView, stats: StatsView | null, paint: Paint): string {
   const at = (time: string | null): string | null =>
-    time === null ? null : `${time}  (${relative(time, instance.server_time)})`;
+    time === null
+      ? null
+      : `${relative(time, instance.server_time)}  (${time.slice(0, 19).replace('T', ' ')} UTC)`;
   return pairs(
     [
       ['name', instance.name],
@@ -56,7 +70,7 @@ export function instanceDetails(instance: InstanceView, stats: StatsView | null,
       ['last used', at(instance.last_accessed)],
       ['process', instance.process_id === null ? null : `${instance.process_id} on ${instance.node_id}`],
       ['isolation', instance.isolation],
-      ['generation', `${instance.generation}, ${instance.restarts} restarts`],
+      ['generation', `${instance.generation}, ${times(instance.restarts, 'restart')}`],
       ['usage', stats === null ? null : usageText(stats)],
       ['requests', stats === null ? null : requestsText(stats)],
       ['config', Object.keys(instance.config).length === 0 ? null : oneLine(JSON.stringify(instance.config))],
@@ -67,12 +81,17 @@ export function instanceDetails(instance: InstanceView, stats: StatsView | null,
 
 function usageText(stats: StatsView): string | null {
   if (stats.cpu_percent === null || stats.memory_bytes === null) return null;
-  const processes = stats.processes === null ? '' : `, ${stats.processes} processes`;
+  const processes = stats.processes === null ? '' : `, ${times(stats.processes, 'process', 'es')}`;
   return `${stats.cpu_percent.toFixed(1)} % CPU, ${formatBytes(stats.memory_bytes)}${processes}`;
 }
 
 function requestsText(stats: StatsView): string {
-  return `${stats.requests} in all, ${stats.in_flight} in flight, ${stats.sessions} MCP sessions`;
+  return `${stats.requests} in all, ${stats.in_flight} in flight, ${times(stats.sessions, 'MCP session')}`;
+}
+
+/** `1 restart`, `2 restarts` */
+function times(count: number, what: string, plural = 's'): string {
+  return `${count} ${what}${count === 1 ? '' : plural}`;
 }
 
 /** One line: what it is now. */

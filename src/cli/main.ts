@@ -4,7 +4,7 @@ import { enableCompileCache } from 'node:module';
 
 enableCompileCache();
 const { readCliConfig } = await import('../daemon/config.ts');
-const { ExitCode } = await import('./context.ts');
+const { ExitCode } = await import('./exit-code.ts');
 const { runCommandLine } = await import('./program.ts');
 
 const interruption = new AbortController();

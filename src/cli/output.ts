@@ -1,6 +1,6 @@
-// What people see: tables, key-value lists, colour. Colour only where the stream is a terminal that wants it
-// (util.styleText knows NO_COLOR). Text from servers is shown without control characters: a log line must not be
-// able to move the reader's cursor.
+// What people see: key-value lists, colour, sizes (tables are in table.ts). Colour only where the stream is a terminal,
+// or was told to. Text from servers is shown without control characters: a log line must not be able to move the
+// reader's cursor.
 import { styleText } from 'node:util';
 
 type Format = Parameters<typeof styleText>[0];
@@ -8,11 +8,28 @@ type Format = Parameters<typeof styleText>[0];
 /** Colours text for one stream, or leaves it alone. */
 export type Paint = (format: Format, text: string) => string;
 
-/** A painter for `stream`; plain unless that is a terminal and NO_COLOR is unset. */
-export function painter(stream: NodeJS.WritableStream): Paint {
-  const colour = 'isTTY' in stream && stream.isTTY === true;
-  return (format, text) =>
-    colour ? styleText(format, text, { stream: stream as NodeJS.WriteStream }) : text;
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Whether somebody looks at this stream as it is written. */
+export function isTerminal(stream: NodeJS.ReadableStream | NodeJS.WritableStream): boolean {
+  return 'isTTY' in stream && stream.isTTY === true;
+}
+
+/** The width of the terminal that `stream` is; undefined where it is none, or does not say. */
+export function columnsOf(stream: NodeJS.WritableStream): number | undefined {
+  const columns = isTerminal(stream) && 'columns' in stream ? Number(stream.columns) : 0;
+  return columns > 0 ? columns : undefined;
+}
+
+/** A painter for `stream`. FORCE_COLOR decides before NO_COLOR, as it does for Node itself; else a terminal does. */
+export function painter(stream: NodeJS.WritableStream, env: Env): Paint {
+  const wantsColour = (): boolean => {
+    if (env.FORCE_COLOR !== undefined) return !['0', 'false'].includes(env.FORCE_COLOR);
+    if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false;
+    return env.TERM !== 'dumb' && isTerminal(stream);
+  };
+  const colour = wantsColour();
+  return (format, text) => (colour ? styleText(format, text, { validateStream: false }) : text);
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is its purpose
@@ -28,41 +45,14 @@ export function oneLine(text: string): string {
   return printable(text).replace(/\s+/g, ' ').trim();
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: colours are not to be counted
-const styling = /\u001b\[[0-9;]*m/g;
-
-function width(text: string): number {
-  return [...text.replace(styling, '')].length;
-}
-
-/**
- * Rows under headings, columns padded to the widest cell; the last column is not padded.
- * @param headings one per column; `rows` have as many cells
- */
-export function table(
-  headings: readonly string[],
-  rows: readonly (readonly string[])[],
-  paint: Paint,
-): string {
-  const lines = [headings.map((heading) => paint('bold', heading)), ...rows];
-  const widths = headings.map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ''))));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) =>
-          column === line.length - 1 ? cell : cell + ' '.repeat((widths[column] ?? 0) - width(cell)),
-        )
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
-/** `key  value` lines; entries whose value is null are left out. */
+/** `key  value` lines, further lines of a value below its first; entries whose value is null are left out. */
 export function pairs(entries: readonly (readonly [string, string | null])[], paint: Paint): string {
   const shown = entries.filter((entry): entry is readonly [string, string] => entry[1] !== null);
   const keyWidth = Math.max(0, ...shown.map(([key]) => key.length));
-  return shown.map(([key, value]) => `${paint('dim', key.padEnd(keyWidth))}  ${value}`).join('\n');
+  const indent = `\n${' '.repeat(keyWidth + 2)}`;
+  return shown
+    .map(([key, value]) => `${paint('dim', key.padEnd(keyWidth))}  ${value.replaceAll('\n', indent)}`)
+    .join('\n');
 }
 
 const statusFormats: Readonly<Record<string, Format>> = {

@@ -4,12 +4,9 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { Fault } from '../base/errors.ts';
 import type { Streams } from './context.ts';
+import { isTerminal } from './output.ts';
 
 const secretCharsMax = 65_536;
-
-function isTerminal(stream: NodeJS.ReadableStream): boolean {
-  return 'isTTY' in stream && stream.isTTY === true;
-}
 
 /**
  * A secret from standard input: typed without an echo on a terminal, else everything up to the end of input.

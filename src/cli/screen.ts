@@ -1,6 +1,6 @@
 // A place for a story told line by line: on a terminal the last line may count down in place, elsewhere every line
 // is plain and stays.
-import type { Paint } from './output.ts';
+import { isTerminal, type Paint } from './output.ts';
 
 export interface Screen {
   /** The next step of the story. */
@@ -19,7 +19,7 @@ export function createScreen(
   out: NodeJS.WritableStream,
   options: { readonly paint: Paint; readonly now: () => number; readonly everyMs: number },
 ): Screen {
-  const terminal = 'isTTY' in out && out.isTTY === true;
+  const terminal = isTerminal(out);
   let open = false;
   let saidAtMs = Number.NEGATIVE_INFINITY;
   let steps = 0;

@@ -163,7 +163,7 @@ export const forms: Readonly<Record<ClientName, (target: Filled) => Draft>> = {
   }),
   roo: ({ name, url, bearer }) => ({
     title: 'Roo Code',
-    where: '.roo/mcp.json in the project',
+    where: '.roo/mcp.json in the project, or mcp_settings.json (MCP → Edit Global MCP)',
     document: { mcpServers: { [name]: { type: 'streamable-http', url, headers: authorization(bearer) } } },
   }),
   opencode: ({ name, url, bearer }) => ({

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { InstanceView, InstanceWithToken } from '../../api/contract.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { parseMinutes } from '../durations.ts';
-import { exitCodes } from '../failure.ts';
+import { exitCodes } from '../exit-code.ts';
 import { instanceLine } from '../instance-text.ts';
 import { pairs, printable } from '../output.ts';
 import { resolveInstance } from '../resolve.ts';
@@ -68,11 +68,14 @@ async function change(
 ): Promise<Answer> {
   const body = ttl === undefined ? {} : { duration_minutes: parseMinutes(ttl) };
   const id = await resolveInstance(context.api, wish);
-  const asked = await context.api.one<InstanceView>('POST', `/instances/${id}/${action}`, {
-    body,
-    ...(waitS === undefined ? {} : { waitS }),
-  });
-  const instance = action === 'extend' ? asked : ((await settled(context, id)) ?? asked);
+  const ask = async (): Promise<InstanceView> => {
+    const asked = await context.api.one<InstanceView>('POST', `/instances/${id}/${action}`, {
+      body,
+      ...(waitS === undefined ? {} : { waitS }),
+    });
+    return action === 'extend' ? asked : ((await settled(context, id)) ?? asked);
+  };
+  const instance = await context.waiting(`Waiting until ${wish} has come to rest`, ask());
   const lines = [instanceLine(instance, context.paint)];
   if (instance.error_message !== null) lines.push(printable(instance.error_message).trimEnd());
   const failed = waitS !== undefined && instance.status === 'error';
@@ -86,7 +89,7 @@ async function change(
 async function remove(context: Context, _options: object, wish = ''): Promise<Answer> {
   const id = await resolveInstance(context.api, wish);
   await context.api.send('DELETE', `/instances/${id}`);
-  const left = await settled(context, id);
+  const left = await context.waiting(`Waiting until ${wish} is gone`, settled(context, id));
   if (left === undefined) return { document: { id, removed: true }, text: `${wish} is removed.` };
   return {
     document: { id, removed: false, status: left.status },

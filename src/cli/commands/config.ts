@@ -42,24 +42,36 @@ export function addTokenOptions(command: Command): void {
     .option('--new-token', 'make a new access token; the old one stops working at once');
 }
 
+interface Configured {
+  readonly config: ClientConfig;
+  readonly token: string | undefined;
+  readonly id: string;
+  readonly name: string;
+}
+
 /** The instance behind `wish` and what `client` wants for it, with the token the options give. */
 export async function configOf(
   context: Context,
   wish: string,
   client: ClientName,
   options: TokenOptions,
-): Promise<{ readonly config: ClientConfig; readonly token: string | undefined }> {
+): Promise<Configured> {
   const given = tokenFromEnv(context, options.tokenFromEnv);
   const id = await resolveInstance(context.api, wish);
   if (options.newToken === true) {
     const body = {};
     const instance = await context.api.one<InstanceWithToken>('POST', `/instances/${id}/token`, { body });
-    const token = instance.access_token;
-    return { config: clientConfig(client, { name: instance.name, url: instance.access_url, token }), token };
+    return configured(instance, client, instance.access_token);
   }
-  const instance = await context.api.one<InstanceView>('GET', `/instances/${id}`);
-  const config = clientConfig(client, { name: instance.name, url: instance.access_url, token: given });
-  return { config, token: given };
+  return configured(await context.api.one<InstanceView>('GET', `/instances/${id}`), client, given);
+}
+
+function configured(
+  { id, name, access_url: url }: InstanceView,
+  client: ClientName,
+  token: string | undefined,
+): Configured {
+  return { config: clientConfig(client, { name, url, token }), token, id, name };
 }
 
 function tokenFromEnv(context: Context, variable: string | undefined): string | undefined {

@@ -1,13 +1,15 @@
 // `connect`: puts an instance into a client, by the client's own command or by its file, after saying what it will do
-// and being told to. The token is passed directly: never through a shell, so in no history; files are written 0600.
-import { spawn } from 'node:child_process';
+// and being told to. The token is passed directly: never through a shell, so in no history; files are written 0600, and
+// kept as they were until `disconnect` puts them back.
 import { homedir } from 'node:os';
 import { Argument, type Command } from 'commander';
-import { Fault, messageOf } from '../../base/errors.ts';
+import { nowMs } from '../../base/clock.ts';
 import { type ClientConfig, type ClientName, clients } from '../../domain/client-config.ts';
 import { clientFile, readPlan, writePlan } from '../client-files.ts';
+import { backupOf, changeOf, connectionsDir, keepBackup, writeRecord } from '../connections.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { confirm } from '../prompt.ts';
+import { runClient } from '../run-client.ts';
 import { addTokenOptions, configOf, configText, type TokenOptions } from './config.ts';
 
 interface ConnectOptions extends TokenOptions {
@@ -23,6 +25,11 @@ export function addConnect(program: Command, surroundings: Surroundings): void {
       addTokenOptions(command);
       command.option('-y, --yes', 'do not ask');
     },
+    examples: [
+      ['minimcp connect scratch cursor', 'shows what it will write, and asks'],
+      ['minimcp connect scratch claude-code --yes', "runs Claude Code's own command, without asking"],
+      ['minimcp disconnect scratch cursor', 'puts back what was there'],
+    ],
     handler: connect,
   });
 }
@@ -37,13 +44,6 @@ async function connect(
   // First with a placeholder: nothing is changed, and no token made, before the answer is yes.
   const preview = await configOf(context, wish, client, {});
   const file = clientFile(client, { home: homedir(), platform: process.platform, cwd: process.cwd() });
-  if (file === undefined && preview.config.command === null) {
-    throw new Fault(
-      'malformed_request',
-      `${preview.config.title} keeps its settings where only it can write: paste what ` +
-        `"minimcp config ${wish} --client ${client}" prints`,
-    );
-  }
   const plan = file === undefined ? undefined : await readPlan(file, preview.config);
   const [program] = preview.config.command ?? [];
   // Before a token is made for it: whether it is there at all.
@@ -60,20 +60,39 @@ async function connect(
   if (options.yes !== true && !(await confirm(context.streams, 'Go ahead?', context.signal))) {
     return { document: { connected: false }, text: 'Nothing was changed.' };
   }
-  const { config, token } = await configOf(context, wish, client, {
+  const { config, token, id, name } = await configOf(context, wish, client, {
     ...options,
     newToken: makesToken,
   });
-  if (plan !== undefined) await writePlan(plan, config);
-  else await runClient(context, config.command ?? []);
-  return done(context, config, token, plan?.file);
+  const record = await keepBackup(connectionsDir(context.env, homedir()), client, name, plan);
+  const after = plan === undefined ? undefined : await writePlan(plan, config);
+  if (plan === undefined) await runClient(context, config.command ?? []);
+  await writeRecord(record, {
+    client,
+    name,
+    instance_id: id,
+    connected_at: new Date(nowMs()).toISOString(),
+    ...(plan === undefined || after === undefined ? {} : { change: changeOf(plan, config, after) }),
+  });
+  return done(context, config, token, {
+    name,
+    file: plan?.file,
+    backup: plan?.exists === true ? backupOf(record) : undefined,
+  });
+}
+
+interface Made {
+  readonly name: string;
+  readonly file: string | undefined;
+  /** The file as it was, when there was one. */
+  readonly backup: string | undefined;
 }
 
 function done(
   context: Context,
   config: ClientConfig,
   token: string | undefined,
-  file: string | undefined,
+  { name, file, backup }: Made,
 ): Answer {
   const where = file ?? config.command?.[0] ?? config.where;
   // No link was shown.
@@ -84,28 +103,17 @@ function done(
   ];
   const carries = token !== undefined && config.content.includes(token);
   if (!carries && token !== undefined) lines.push(`access token: ${token}  (shown only now)`);
+  if (backup !== undefined) lines.push(context.paint('dim', `The file as it was is kept: ${backup}`));
+  lines.push(context.paint('dim', `Take it out again: minimcp disconnect ${name} ${config.client}`));
   return {
     document: {
       connected: true,
       client: config.client,
       file: file ?? null,
+      backup: backup ?? null,
       token_variable: config.token_variable,
       ...(carries ? {} : { access_token: token }),
     },
     text: lines.join('\n'),
   };
-}
-
-async function runClient(context: Context, command: readonly string[]): Promise<void> {
-  const [program = '', ...args] = command;
-  const code = await new Promise<number>((resolve, reject) => {
-    // Its words go to standard error: standard output is for the answer.
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], signal: context.signal });
-    child.stdout.on('data', (chunk: Buffer) => context.streams.err.write(chunk));
-    child.once('error', (error) =>
-      reject(new Fault('internal', `${program} cannot be run: ${messageOf(error)}`)),
-    );
-    child.once('close', (exitCode) => resolve(exitCode ?? 1));
-  });
-  if (code !== 0) throw new Fault('internal', `${program} ended with exit code ${code}`);
 }

@@ -3,10 +3,10 @@
 import type { Command } from 'commander';
 import { Fault } from '../../base/errors.ts';
 import type { MigrateAction } from '../../daemon/migrate.ts';
-import { type Answer, type Context, declare, ExitCode, type Surroundings } from '../context.ts';
+import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { isAlive, readDaemonFile } from '../daemon-file.ts';
 import { endEverything, stopDaemon } from '../daemon-stop.ts';
-import { exitCodes } from '../failure.ts';
+import { ExitCode, exitCodes } from '../exit-code.ts';
 import { wholeNumber } from '../numbers.ts';
 import { oneLine, printable } from '../output.ts';
 
@@ -49,8 +49,12 @@ async function down(context: Context, withInstances: boolean): Promise<Answer> {
       text: `No daemon runs on ${context.config.dataDir}.`,
     };
   }
-  const ended = withInstances ? await endEverything(context, daemon) : 0;
-  if (!withInstances) await stopDaemon(daemon, context.signal);
+  const stop = async (): Promise<number> => {
+    if (withInstances) return endEverything(context, daemon);
+    await stopDaemon(daemon, context.signal);
+    return 0;
+  };
+  const ended = await context.waiting('Waiting until the daemon has ended', stop());
   const count = ended === 1 ? '1 instance' : `${ended} instances`;
   const left = withInstances ? `, after ending ${count}` : '; instances go on';
   return {
@@ -63,7 +67,7 @@ async function migrate(context: Context, _options: object, direction = '', count
   const action = migrateAction(direction, count);
   if (action.kind === 'down') await refuseWhileRunning(context);
   const { migrateOnce } = await import('../../daemon/migrate.ts');
-  const result = await migrateOnce(context.env, action);
+  const result = await context.waiting('Migrating the database', migrateOnce(context.env, action));
   const changed = result.changed.join(', ');
   const lines = [
     ...(changed === '' ? [] : [`${action.kind === 'down' ? 'Taken back' : 'Applied'}: ${changed}`]),
@@ -97,7 +101,7 @@ const markFormats = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
 async function doctor(context: Context): Promise<Answer> {
   const { examine } = await import('../../daemon/doctor.ts');
-  const checks = await examine(context.env);
+  const checks = await context.waiting('Checking this machine', examine(context.env));
   const lines = checks.flatMap((check) => [
     `${context.paint(markFormats[check.state], marks[check.state])} ${check.name}: ${oneLine(check.detail)}`,
     ...(check.remedy === null ? [] : [`    ${printable(check.remedy).replaceAll('\n', '\n    ')}`]),

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import type { MasterKeyView } from '../../api/contract.ts';
 import { declare, type Surroundings } from '../context.ts';
-import { exitCodes } from '../failure.ts';
-import { table } from '../output.ts';
+import { exitCodes } from '../exit-code.ts';
+import { table } from '../table.ts';
 
 export function addKeyring(program: Command, surroundings: Surroundings): void {
   const keyring = program.command('keyring').summary('the master keys that seal API keys (admins)');
@@ -15,7 +15,11 @@ export function addKeyring(program: Command, surroundings: Surroundings): void {
       const rows = data.map((key) => [key.key_id, key.state, String(key.sealed_keys), key.created_at]);
       return {
         document: data,
-        text: table(['KEY', 'STATE', 'SEALS', 'CREATED'], rows, context.paint),
+        text: table(
+          ['KEY', 'STATE', { title: 'SEALS', yields: 1 }, { title: 'CREATED', yields: 2 }],
+          rows,
+          context,
+        ),
       };
     },
   });

@@ -6,8 +6,8 @@ import { nowMs } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { parseMinutes, relative } from '../durations.ts';
-import { table } from '../output.ts';
 import { readSecret } from '../prompt.ts';
+import { table } from '../table.ts';
 
 interface SetOptions {
   fromEnv?: string;
@@ -36,6 +36,11 @@ export function addKeys(program: Command, surroundings: Surroundings): void {
         .option('--from-env <variable>', 'take it from this environment variable')
         .option('--expires <duration>', 'when the key stops being valid: 30d')
         .option('--roll', 'restart your running instances of this type with it'),
+    examples: [
+      ['minimcp keys set github', 'asks for the key and does not show it'],
+      ['minimcp keys set github --from-env GITHUB_TOKEN --expires 90d', 'takes it from a variable'],
+      ['minimcp keys set github --roll < key.txt', 'and restarts your github instances with it'],
+    ],
     handler: set,
   });
   declare(keys, surroundings, {
@@ -98,5 +103,9 @@ function keyTable(context: Context, keys: readonly ApiKeyView[]): string {
     relative(key.updated_at, now),
     relative(key.expires_at, now),
   ]);
-  return table(['TYPE', 'KEY', 'STORED', 'EXPIRES'], rows, context.paint);
+  return table(
+    ['TYPE', { title: 'KEY', yields: 2 }, { title: 'STORED', yields: 1 }, 'EXPIRES'],
+    rows,
+    context,
+  );
 }

@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import type { PortView } from '../../api/contract.ts';
 import { declare, type Surroundings } from '../context.ts';
 import { relative } from '../durations.ts';
-import { oneLine, table } from '../output.ts';
+import { oneLine } from '../output.ts';
+import { table } from '../table.ts';
 
 export function addPorts(program: Command, surroundings: Surroundings): void {
   declare<{ all?: boolean }>(program, surroundings, {
@@ -23,7 +24,14 @@ export function addPorts(program: Command, surroundings: Surroundings): void {
         port.node_id,
       ]);
       const head = `${free} of ${data.length} free`;
-      const list = table(['PORT', 'INSTANCE', 'SINCE', 'QUARANTINE', 'NODE'], rows, context.paint);
+      const columns = [
+        'PORT',
+        'INSTANCE',
+        { title: 'SINCE', yields: 2 },
+        { title: 'QUARANTINE', yields: 1, least: 12 },
+        { title: 'NODE', yields: 3, least: 8 },
+      ];
+      const list = table(columns, rows, context);
       return { document: data, text: rows.length === 0 ? head : `${list}\n${head}` };
     },
   });

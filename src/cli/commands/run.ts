@@ -4,7 +4,7 @@ import type { InstanceWithToken } from '../../api/contract.ts';
 import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { parseMinutes, relative } from '../durations.ts';
-import { exitCodes } from '../failure.ts';
+import { exitCodes } from '../exit-code.ts';
 import { pairs, printable } from '../output.ts';
 import { settled } from '../settle.ts';
 
@@ -33,6 +33,11 @@ export function addRun(program: Command, surroundings: Surroundings): void {
         )
         .option('--set <KEY=VALUE>', 'an input of the type; may be given several times', collect)
         .option('--no-wait', 'answer at once, do not wait until it runs'),
+    examples: [
+      ['minimcp run everything --ttl 1h', 'for an hour, under a name that is made up'],
+      ['minimcp run github --ttl 8h --idle 15m --name work', 'sleeps when it is not used, until the end'],
+      ['minimcp run memory --json | jq -r .access_token', 'for scripts'],
+    ],
     handler: run,
   });
 }
@@ -50,12 +55,15 @@ async function run(context: Context, options: RunOptions, type = ''): Promise<An
     ...(options.idle === undefined ? {} : { idle_minutes: parseMinutes(options.idle) }),
     ...(options.set === undefined ? {} : { config: Object.fromEntries(options.set.map(assignment)) }),
   };
-  const created = await context.api.one<InstanceWithToken>('POST', '/instances', {
-    body,
-    ...(options.wait ? { waitS } : {}),
-  });
-  const now = options.wait && created.status === 'pending' ? await settled(context, created.id) : created;
-  const instance: InstanceWithToken = { ...created, ...now, access_token: created.access_token };
+  const ask = async (): Promise<InstanceWithToken> => {
+    const created = await context.api.one<InstanceWithToken>('POST', '/instances', {
+      body,
+      ...(options.wait ? { waitS } : {}),
+    });
+    const now = options.wait && created.status === 'pending' ? await settled(context, created.id) : created;
+    return { ...created, ...now, access_token: created.access_token };
+  };
+  const instance = await context.waiting(`Starting ${type}`, ask());
   return {
     document: instance,
     text: describe(context, instance),
@@ -82,7 +90,7 @@ function describe(context: Context, instance: InstanceWithToken): string {
       paint,
     ),
     '',
-    `Put it into a client: minimcp config ${instance.name} --client cursor`,
+    `Put it into a client: minimcp connect ${instance.name} cursor`,
   ].join('\n');
 }
 

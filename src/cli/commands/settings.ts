@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import type { SettingView } from '../../api/contract.ts';
 import { Fault } from '../../base/errors.ts';
 import { type Context, declare, type Surroundings } from '../context.ts';
-import { oneLine, table } from '../output.ts';
+import { oneLine } from '../output.ts';
+import { table } from '../table.ts';
 
 export function addSettings(program: Command, surroundings: Surroundings): void {
   const settings = program.command('settings').summary('settings of the whole installation (admins)');
@@ -36,7 +37,8 @@ function settingTable(context: Context, settings: readonly SettingView[]): strin
     JSON.stringify(value),
     oneLine(description ?? ''),
   ]);
-  return table(['SETTING', 'VALUE', 'WHAT IT IS'], rows, context.paint);
+  const value = { title: 'VALUE', yields: 1, least: 10 };
+  return table(['SETTING', value, { title: 'WHAT IT IS', yields: 2, least: 12 }], rows, context);
 }
 
 function jsonOrText(text: string): unknown {

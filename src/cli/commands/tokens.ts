@@ -4,8 +4,10 @@ import { type ApiTokenView, type Scope, scopes } from '../../api/contract.ts';
 import { nowMs } from '../../base/clock.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { parseMinutes, relative } from '../durations.ts';
-import { pairs, table } from '../output.ts';
+import { wholeNumber } from '../numbers.ts';
+import { oneLine, pairs } from '../output.ts';
 import { pick } from '../resolve.ts';
+import { table } from '../table.ts';
 import { collect } from './run.ts';
 import { resolveUser } from './users.ts';
 
@@ -14,6 +16,7 @@ interface AddOptions {
   ttl?: string;
   user?: string;
   from?: string[];
+  perMinute?: string;
 }
 
 export function addTokens(program: Command, surroundings: Surroundings): void {
@@ -36,7 +39,8 @@ export function addTokens(program: Command, surroundings: Surroundings): void {
         )
         .option('--ttl <duration>', 'how long it is valid: 30d')
         .option('--user <user>', 'whose token it is (admins)')
-        .option('--from <cidr>', 'only from these addresses; may be given several times', collect),
+        .option('--from <cidr>', 'only from these addresses; may be given several times', collect)
+        .option('--per-minute <n>', 'at most so many requests a minute'),
     handler: add,
   });
   declare(tokens, surroundings, {
@@ -64,6 +68,9 @@ async function add(context: Context, options: AddOptions, name = ''): Promise<An
       : { expires_at: new Date(nowMs() + parseMinutes(options.ttl) * 60_000).toISOString() }),
     ...(options.user === undefined ? {} : { user_id: await resolveUser(context, options.user) }),
     ...(options.from === undefined ? {} : { allowed_cidrs: options.from }),
+    ...(options.perMinute === undefined
+      ? {}
+      : { rate_limit_per_minute: wholeNumber('--per-minute', options.perMinute) }),
   };
   const token = await context.api.one<ApiTokenView & { api_token: string }>('POST', '/tokens', { body });
   const text = pairs(
@@ -81,12 +88,23 @@ async function add(context: Context, options: AddOptions, name = ''): Promise<An
 function tokenTable(context: Context, tokens: readonly ApiTokenView[]): string {
   const now = new Date(nowMs()).toISOString();
   const rows = tokens.map((token) => [
-    token.name,
+    oneLine(token.name),
     token.id.slice(0, 13),
     token.prefix,
     token.scopes.join(','),
     relative(token.last_used_at, now),
     relative(token.expires_at, now),
   ]);
-  return table(['NAME', 'ID', 'TOKEN', 'SCOPES', 'LAST USED', 'EXPIRES'], rows, context.paint);
+  return table(
+    [
+      { title: 'NAME', yields: 1, least: 12 },
+      'ID',
+      { title: 'TOKEN', yields: 2 },
+      { title: 'SCOPES', yields: 3, least: 10 },
+      'LAST USED',
+      'EXPIRES',
+    ],
+    rows,
+    context,
+  );
 }

@@ -1,12 +1,21 @@
 // `types`: the kinds of MCP server there are; admins add them and switch them on and off.
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { McpTypeView } from '../../api/contract.ts';
 import { Fault, messageOf } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
-import { formatSpan } from '../durations.ts';
-import { oneLine, type Paint, pairs, table } from '../output.ts';
+import { formatSpan, parseMinutes } from '../durations.ts';
+import { oneLine, type Paint, pairs } from '../output.ts';
 import { readSecret } from '../prompt.ts';
+import { type Look, table } from '../table.ts';
+
+interface SetOptions {
+  title?: string;
+  about?: string;
+  longest?: string;
+  idle?: string;
+  legacySse?: 'on' | 'off';
+}
 
 export function addTypes(program: Command, surroundings: Surroundings): void {
   const types = program.command('types').summary('server types: what can be asked for');
@@ -15,7 +24,7 @@ export function addTypes(program: Command, surroundings: Surroundings): void {
     summary: 'list server types',
     handler: async (context) => {
       const { data } = await context.api.all<McpTypeView>('/mcp-types');
-      return { document: data, text: typeTable(data, context.paint) };
+      return { document: data, text: typeTable(data, context) };
     },
   });
   declare(types, surroundings, {
@@ -30,6 +39,21 @@ export function addTypes(program: Command, surroundings: Surroundings): void {
     usage: 'add <file>',
     summary: 'add types from a server.json of the registry format; - reads standard input',
     handler: add,
+  });
+  declare<SetOptions>(types, surroundings, {
+    usage: 'set <type>',
+    summary: 'change what a server type says and allows (admins)',
+    options: (command) =>
+      command
+        .option('--title <text>', 'its title')
+        .option('--about <text>', 'what it is')
+        .option('--longest <duration>', 'the longest lease it gives: 8h, 1d')
+        .option(
+          '--idle <duration>',
+          'stop an instance after so long without a request; "never" for not at all',
+        )
+        .addOption(new Option('--legacy-sse <state>', 'also serve the old HTTP+SSE').choices(['on', 'off'])),
+    handler: set,
   });
   for (const [verb, isActive] of [
     ['enable', true],
@@ -49,6 +73,21 @@ export function addTypes(program: Command, surroundings: Surroundings): void {
 
 function typePath(name: string): string {
   return `/mcp-types/${encodeURIComponent(name)}`;
+}
+
+async function set(context: Context, options: SetOptions, name = ''): Promise<Answer> {
+  const wholeMinutes = (span: string): number => Math.ceil(parseMinutes(span));
+  const { title, about, longest, idle, legacySse } = options;
+  const body = {
+    ...(title === undefined ? {} : { display_name: title }),
+    ...(about === undefined ? {} : { description: about }),
+    ...(longest === undefined ? {} : { max_duration_minutes: wholeMinutes(longest) }),
+    ...(idle === undefined ? {} : { idle_minutes: idle === 'never' ? null : wholeMinutes(idle) }),
+    ...(legacySse === undefined ? {} : { legacy_sse: legacySse === 'on' }),
+  };
+  if (Object.keys(body).length === 0) throw new Fault('malformed_request', 'say what to change');
+  const type = await context.api.one<McpTypeView>('PATCH', typePath(name), { body });
+  return { document: type, text: typeDetails(type, context.paint) };
 }
 
 async function add(context: Context, _options: object, file = ''): Promise<Answer> {
@@ -73,16 +112,18 @@ function parseDocument(file: string, text: string): unknown {
   }
 }
 
-function typeTable(types: readonly McpTypeView[], paint: Paint): string {
+function typeTable(types: readonly McpTypeView[], look: Look): string {
   const rows = types.map((type) => [
     type.name,
-    stateText(type, paint),
+    stateText(type, look.paint),
     type.needs_api_key ? 'needed' : '-',
     formatSpan(type.max_duration_minutes * 60_000),
     type.version,
     oneLine(type.description ?? type.display_name),
   ]);
-  return table(['TYPE', 'STATE', 'API KEY', 'LONGEST', 'VERSION', 'WHAT IT IS'], rows, paint);
+  const about = { title: 'WHAT IT IS', yields: 3, least: 16 };
+  const version = { title: 'VERSION', yields: 2 };
+  return table(['TYPE', 'STATE', 'API KEY', { title: 'LONGEST', yields: 1 }, version, about], rows, look);
 }
 
 function stateText(type: McpTypeView, paint: Paint): string {

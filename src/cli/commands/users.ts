@@ -1,13 +1,13 @@
 // `users`: for admins, who may use this daemon and how much.
-
-import { once } from 'node:events';
 import { type Command, Option } from 'commander';
 import type { UserView } from '../../api/contract.ts';
 import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
-import { type Paint, table } from '../output.ts';
+import { oneLine, pairs } from '../output.ts';
 import { confirm } from '../prompt.ts';
 import { pick } from '../resolve.ts';
+import { type Look, table } from '../table.ts';
+import { writeAll } from '../write-all.ts';
 
 interface UserOptions {
   name?: string;
@@ -27,7 +27,16 @@ export function addUsers(program: Command, surroundings: Surroundings): void {
     summary: 'list users',
     handler: async (context) => {
       const { data } = await context.api.all<UserView>('/users');
-      return { document: data, text: userTable(data, context.paint) };
+      return { document: data, text: userTable(data, context) };
+    },
+  });
+  declare(users, surroundings, {
+    usage: 'show <user>',
+    summary: 'show one user',
+    handler: async (context, _options, wish = '') => {
+      const id = await resolveUser(context, wish);
+      const user = await context.api.one<UserView>('GET', `/users/${id}`);
+      return { document: user, text: userDetails(user, context) };
     },
   });
   declare<UserOptions>(users, surroundings, {
@@ -69,9 +78,7 @@ function addPersonalData(users: Command, surroundings: Surroundings): void {
     summary: 'everything held about a user, or you, on standard output: one JSON document a line, no secrets',
     handler: async (context, _options, wish = '') => {
       const path = wish === '' ? '/me/export' : `/users/${await resolveUser(context, wish)}/export`;
-      for await (const chunk of context.api.download(path)) {
-        if (!context.streams.out.write(chunk)) await once(context.streams.out, 'drain');
-      }
+      await writeAll(context, path);
       return undefined;
     },
   });
@@ -109,10 +116,10 @@ export async function resolveUser(context: Context, wish: string): Promise<strin
 }
 
 async function patch(context: Context, wish: string, body: Record<string, unknown>): Promise<Answer> {
-  if (Object.keys(body).length === 0) throw new Fault('malformed_request', 'say what to change: see --help');
+  if (Object.keys(body).length === 0) throw new Fault('malformed_request', 'say what to change');
   const id = await resolveUser(context, wish);
   const user = await context.api.one<UserView>('PATCH', `/users/${id}`, { body });
-  return { document: user, text: userTable([user], context.paint) };
+  return { document: user, text: userDetails(user, context) };
 }
 
 function changes(options: UserOptions): Record<string, unknown> {
@@ -128,14 +135,38 @@ function quota(text: string): number | null {
   throw new Fault('malformed_request', `--max-instances takes a whole number or "default"; got "${text}"`);
 }
 
-function userTable(users: readonly UserView[], paint: Paint): string {
+function userTable(users: readonly UserView[], look: Look): string {
   const rows = users.map((user) => [
     user.email,
     user.id.slice(0, 13),
-    user.name,
+    oneLine(user.name),
     user.role,
     user.max_instances === null ? 'default' : String(user.max_instances),
-    user.disabled_at === null ? paint('green', 'active') : paint('red', 'disabled'),
+    stateText(user, look),
   ]);
-  return table(['E-MAIL', 'ID', 'NAME', 'ROLE', 'QUOTA', 'STATE'], rows, paint);
+  const name = { title: 'NAME', yields: 2, least: 8 };
+  return table(
+    ['E-MAIL', { title: 'ID', yields: 3 }, name, 'ROLE', { title: 'QUOTA', yields: 1 }, 'STATE'],
+    rows,
+    look,
+  );
+}
+
+function stateText(user: UserView, { paint }: Look): string {
+  return user.disabled_at === null ? paint('green', 'active') : paint('red', 'disabled');
+}
+
+function userDetails(user: UserView, look: Look): string {
+  return pairs(
+    [
+      ['e-mail', user.email],
+      ['id', user.id],
+      ['name', oneLine(user.name)],
+      ['role', user.role],
+      ['quota', user.max_instances === null ? 'as the settings say' : `${user.max_instances} instances`],
+      ['state', stateText(user, look)],
+      ['added', user.created_at],
+    ],
+    look.paint,
+  );
 }
