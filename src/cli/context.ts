@@ -111,7 +111,7 @@ export function declare<Options extends object = object>(
 }
 
 /** A command as it is typed: `minimcp keys set`. */
-export function pathOf(command: Command): string {
+function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
@@ -122,7 +122,7 @@ function examplesText(examples: readonly (readonly [string, string])[]): string 
 }
 
 /** What a command gets in these surroundings. */
-export function contextOf(surroundings: Surroundings, json: boolean): Context {
+function contextOf(surroundings: Surroundings, json: boolean): Context {
   const { config, env, streams, signal } = surroundings;
   const watched = !json && isTerminal(streams.out) && isTerminal(streams.err);
   const waiting = createWaiting(streams.err, watched);

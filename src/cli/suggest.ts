@@ -8,8 +8,7 @@ export function nearest(wish: string, known: readonly string[]): string[] {
   const near = known
     .map((name) => ({ name, distance: distance(word, name.toLowerCase()) }))
     .filter(
-      ({ name, distance }) =>
-        distance <= distanceMax && distance < Math.max(word.length, name.length) * 0.6 && distance > 0,
+      ({ name, distance }) => distance <= distanceMax && distance < Math.max(word.length, name.length) * 0.6,
     )
     .sort((a, b) => a.distance - b.distance);
   const best = near[0]?.distance;

@@ -36,7 +36,7 @@ async function json(args: readonly string[], given: Given = {}): Promise<any> {
   return JSON.parse(stdout);
 }
 
-describe('the life of an instance', () => {
+describe('the life of an instance', { timeout: 90_000 }, () => {
   it('is run, listed, shown, read, extended, stopped, restored, renamed by prefix, and removed', async () => {
     const made = await json(['run', 'everything', '--ttl', '5m', '--name', 'mine']);
     expect(made).toMatchObject({ name: 'mine', mcp_type: 'everything', status: 'running' });
@@ -95,6 +95,13 @@ describe('the life of an instance', () => {
     expect(connected.stdout + connected.stderr).not.toContain(token);
     await (await connectSdk({ access_url: made.access_url, access_token: token })).close();
     await expect(connectSdk(made)).rejects.toThrow();
+    expect((await cli(['disconnect', 'notes', 'cursor'])).stderr).toContain('add --yes');
+    expect(
+      await json(['disconnect', 'notes', 'vscode', '--yes']).catch((error: Error) => error.message),
+    ).toMatch(/"notes" was not put into vscode from here/);
+    const { stderr } = await cli(['disconnect', 'notes', 'cursor', '--yes']);
+    expect(stderr).toContain('which was not there before');
+    await expect(readFile(join(daemon.dataDir, '.cursor', 'mcp.json'))).rejects.toThrow('ENOENT');
 
     const missing = await cli(['connect', 'notes', 'claude-code', '--yes'], {
       env: { PATH: '/usr/bin:/bin' },
@@ -122,6 +129,12 @@ describe('the life of an instance', () => {
     ]);
     const last = said[8]?.replace('Authorization: Bearer ', '') ?? '';
     expect(run.stdout + run.stderr).not.toContain(last);
+    await cli(['disconnect', 'notes', 'claude-code', '--yes'], { env: { PATH: `${path}:/usr/bin:/bin` } });
+    expect((await readFile(join(path, 'said'), 'utf8')).trimEnd().split('\n').slice(-3)).toEqual([
+      'mcp',
+      'remove',
+      'notes',
+    ]);
     await (await connectSdk({ access_url: made.access_url, access_token: last })).close();
     await cli(['rm', 'notes']);
   });

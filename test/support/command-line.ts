@@ -13,6 +13,8 @@ export interface Given {
   readonly input?: string;
   /** Interrupts the command once it has written this. */
   readonly until?: string;
+  /** Sees everything that was written to standard error so far. */
+  readonly onError?: (text: string) => unknown;
   /** Both outputs are terminals so wide. */
   readonly columns?: number;
 }
@@ -43,6 +45,11 @@ export async function commandLine(line: string | readonly string[], given: Given
       if (seen.includes(until ?? '')) stop.abort();
     });
   }
+  let said = '';
+  err.stream.on('data', (chunk) => {
+    said += chunk;
+    given.onError?.(said);
+  });
   const code = await runCommandLine(typeof line === 'string' ? line.split(' ') : line, {
     config: { url: given.url, token: given.token, dataDir: given.dataDir ?? '/nowhere' },
     env: given.env ?? {},

@@ -121,9 +121,15 @@ function typeTable(types: readonly McpTypeView[], look: Look): string {
     type.version,
     oneLine(type.description ?? type.display_name),
   ]);
-  const about = { title: 'WHAT IT IS', yields: 3, least: 16 };
-  const version = { title: 'VERSION', yields: 2 };
-  return table(['TYPE', 'STATE', 'API KEY', { title: 'LONGEST', yields: 1 }, version, about], rows, look);
+  const columns = [
+    'TYPE',
+    'STATE',
+    { title: 'API KEY', yields: 1 },
+    { title: 'LONGEST', yields: 3 },
+    { title: 'VERSION', yields: 4 },
+    { title: 'WHAT IT IS', yields: 2, least: 16 },
+  ];
+  return table(columns, rows, look);
 }
 
 function stateText(type: McpTypeView, paint: Paint): string {
