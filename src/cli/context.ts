@@ -5,6 +5,7 @@ import { type Api, createApi } from './client.ts';
 import { ExitCode } from './exit-code.ts';
 import { explain } from './explain.ts';
 import type { CliConfig } from './find-daemon.ts';
+import { describeArguments, examplesText, pathOf, sentence } from './help.ts';
 import { columnsOf, isTerminal, painter } from './output.ts';
 import type { Look } from './table.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
@@ -62,32 +63,15 @@ export interface Leaf<Options> {
   readonly handler: Handler<Options>;
 }
 
-/** What arguments are, where a command does not say otherwise. */
-const meanings: Readonly<Record<string, string>> = {
-  id: 'an instance: its name, its UUID, or the beginning of that',
-  type: 'a server type: "minimcp types ls" lists them',
-  user: "an e-mail address, or a user's id",
-  key: 'a setting: "minimcp settings get" lists them',
-  kid: 'a master key: "minimcp keyring ls" lists them',
-  token: 'an API token: its name, its id, or how it begins',
-  name: 'what it is to be called',
-  email: 'their e-mail address',
-  value: 'JSON, or else text',
-  file: 'where the document is; - for standard input',
-  direction: 'up (default), down, or status',
-  count: 'how many to take back (default 1)',
-};
-
 /** Declares one command below `parent`. */
 export function declare<Options extends object = object>(
   parent: Command,
   surroundings: Surroundings,
   leaf: Leaf<Options>,
 ): void {
-  const command = parent.command(leaf.usage).summary(leaf.summary).description(leaf.summary);
+  const command = parent.command(leaf.usage).summary(leaf.summary).description(sentence(leaf.summary));
   leaf.options?.(command);
-  for (const argument of command.registeredArguments)
-    argument.description ||= meanings[argument.name()] ?? '';
+  describeArguments(command);
   command.option('--json', 'one JSON document on standard output, nothing else');
   const path = pathOf(command);
   command.showHelpAfterError(`  See "${path} --help".`);
@@ -108,17 +92,6 @@ export function declare<Options extends object = object>(
     if (text !== '') surroundings.streams.out.write(`${text}\n`);
     if (answer.exitCode !== undefined && answer.exitCode !== 0) throw new ExitCode(answer.exitCode);
   });
-}
-
-/** A command as it is typed: `minimcp keys set`. */
-function pathOf(command: Command): string {
-  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
-}
-
-function examplesText(examples: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...examples.map(([line]) => line.length));
-  const lines = examples.map(([line, about]) => `  ${line.padEnd(width)}  ${about}`);
-  return ['', 'Examples:', ...lines].join('\n');
 }
 
 /** What a command gets in these surroundings. */

@@ -27,12 +27,13 @@ import { addUsers } from './commands/users.ts';
 import { complete } from './complete.ts';
 import type { Surroundings } from './context.ts';
 import { failureOf } from './failure.ts';
+import { sentence } from './help.ts';
 import { columnsOf } from './output.ts';
 import { usageError } from './suggest.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
-const sentence =
+const product =
   'MiniMCP is a daemon that gives each person their own MCP server process, for a set time, behind one URL and ' +
   'one token, on a plain machine: no Docker, no Kubernetes.';
 
@@ -83,7 +84,7 @@ const completionWord = '__complete';
 export function createProgram(surroundings: Surroundings): Command {
   const { streams } = surroundings;
   const program = new Command('minimcp')
-    .description(sentence)
+    .description(product)
     .version(version)
     .addHelpText('after', epilogue)
     .helpCommand(false)
@@ -102,6 +103,9 @@ export function createProgram(surroundings: Surroundings): Command {
   for (const [heading, ...adds] of groups) {
     program.commandsGroup(heading);
     for (const add of adds) add(program, surroundings);
+  }
+  for (const group of program.commands.filter((command) => command.commands.length > 0)) {
+    group.description(sentence(group.summary())).helpCommand(false);
   }
   return program;
 }
