@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import { monotonicMs, nowMs, sleep } from '../src/base/clock.ts';
-import { pageLogs } from '../src/db/queries/logs.ts';
+import { pageLogs } from '../src/db/queries/log-looks.ts';
 import { begin, chattyShim, type House, openHouse } from './logs/house.ts';
 import { figure, printHeading, printTable, printTargets, progress, sampleText } from './support/report.ts';
 import { openScratch } from './support/scratch.ts';
@@ -200,7 +200,7 @@ async function measureReading(of: House): Promise<number[]> {
   for (let round = 0; round < 50; round += 1) {
     const startMs = monotonicMs();
     const instanceId = ids[round % ids.length] ?? '';
-    const rows = await pageLogs(of.db, { instanceId, after: null, limit: 100 });
+    const { rows } = await pageLogs(of.db, { instanceId, after: null, limit: 100 });
     times.push(monotonicMs() - startMs);
     if (rows.length !== 100) throw new Error('not every line is there');
   }

@@ -5,7 +5,8 @@ import type { Settings } from '../accounts/settings.ts';
 import type { Logger } from '../base/log.ts';
 import type { ChangeFeed } from '../db/listen.ts';
 import type { Db, Principal } from '../db/pool.ts';
-import type { LogFilter, LogRow } from '../db/queries/logs.ts';
+import type { LogFilter } from '../db/queries/log-looks.ts';
+import type { LogRow } from '../db/queries/logs.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { Actor, Manager } from '../instances/types.ts';
 

@@ -373,6 +373,13 @@ export const logQuerySchema = z.strictObject({
   until: time.optional(),
   level: z.enum(['debug', 'info', 'warn', 'error']).optional().meta({ description: 'This level and above' }),
   source: z.enum(['process', 'system', 'api']).optional(),
+  q: z
+    .string()
+    .min(1)
+    .max(200)
+    .refine((text) => !text.includes('\0'), 'must not hold a NUL character')
+    .optional()
+    .meta({ description: 'Part of the message, literally; upper and lower case are alike' }),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
   cursor: z.string().max(200).optional(),
 });

@@ -2,14 +2,16 @@
 // up under the caller's rights before a line is read.
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { type LogFilter, type LogPlace, type LogRow, pageLogs, scanLogs } from '../db/queries/logs.ts';
+import { type LogFilter, type LogFinds, type LogPlace, pageLogs, scanLogs } from '../db/queries/log-looks.ts';
+import type { LogRow } from '../db/queries/logs.ts';
+import { findLines } from '../logs/find.ts';
 import { type LogLineView, listOf, logLineSchema, logQuerySchema } from './contract.ts';
 import { refuseEmptySpan } from './events.ts';
 import { requireInstance } from './instances.ts';
 import { csvHead, csvOf } from './log-formats.ts';
 import { openStream } from './open-stream.ts';
 import { type Call, idParams, operation } from './operation.ts';
-import { answerList, cursorOf, pageOf, readCursor, timeKey } from './paging.ts';
+import { answerList, cursorOf, readCursor, timeKey } from './paging.ts';
 import type { SseEvent } from './streams.ts';
 
 const filterSchema = logQuerySchema.omit({ limit: true, cursor: true });
@@ -23,6 +25,7 @@ function filterOf(instanceId: string, query: FilterQuery): LogFilter {
     until: query.until === undefined ? undefined : new Date(query.until),
     level: query.level,
     source: query.source,
+    contains: query.q,
   };
 }
 
@@ -40,7 +43,7 @@ export function lineView(row: LogRow): LogLineView {
 
 export const listLogs = operation({
   id: 'listInstanceLogs',
-  summary: 'Log lines, newest first',
+  summary: 'Log lines, newest first; a page of a search may be short, or empty, and still have a next_cursor',
   params: idParams,
   query: logQuerySchema,
   answers: { 200: listOf(logLineSchema) },
@@ -50,13 +53,13 @@ export const listLogs = operation({
     const key = readCursor(cursor, timeKey);
     const after = key === null ? null : { sortKey: key[0], id: key[1] };
     await requireInstance(call, call.params.id);
-    const rows = await call.api.db.as(call.principal, (tx) =>
-      pageLogs(tx, { ...filter, after, limit: limit + 1 }),
-    );
-    return answerList(
-      call,
-      pageOf(rows, limit, { view: lineView, cursor: (row) => cursorOf(row.sort_key, row.id) }),
-    );
+    const { rows, next } = await findLines({
+      ...{ after, limit, signal: call.signal },
+      look: (from, max) =>
+        call.api.db.as(call.principal, (tx) => pageLogs(tx, { ...filter, after: from, limit: max })),
+    });
+    const nextCursor = next === null ? null : cursorOf(next.sortKey, next.id);
+    return answerList(call, { data: rows.map(lineView), nextCursor });
   },
 });
 
@@ -117,15 +120,14 @@ async function* exported(
 ): AsyncGenerator<string> {
   if (format === 'csv') yield csvHead;
   for (let after: LogPlace | null = null; !call.signal.aborted; ) {
-    const rows: readonly LogRow[] = await call.api.db.as(call.principal, (tx) =>
+    const found: LogFinds = await call.api.db.as(call.principal, (tx) =>
       scanLogs(tx, { ...filter, after, limit: exportPage }),
     );
-    const lines = rows.map(lineView);
+    const lines = found.rows.map(lineView);
     if (lines.length > 0) {
       yield lines.map((line) => (format === 'csv' ? csvOf(line) : `${JSON.stringify(line)}\n`)).join('');
     }
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < exportPage) return;
-    after = { sortKey: last.sort_key, id: last.id };
+    if (!found.more) return;
+    after = found.seen;
   }
 }

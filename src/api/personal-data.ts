@@ -7,7 +7,7 @@ import { allows } from '../accounts/authenticate.ts';
 import { nowMs } from '../base/clock.ts';
 import type { Tx } from '../db/pool.ts';
 import { type EventRow, listEvents } from '../db/queries/event-views.ts';
-import { type LogPlace, type LogRow, scanLogs } from '../db/queries/logs.ts';
+import { type LogFinds, type LogPlace, scanLogs } from '../db/queries/log-looks.ts';
 import {
   type PersonalPage,
   type PersonalRow,
@@ -145,11 +145,12 @@ async function* logs(call: Reader, userId: string): AsyncGenerator<Line> {
     const { id: instanceId } = data as PersonalRow;
     for (let after: LogPlace | null = null; ; ) {
       const page = { instanceId, after, limit: pageRows };
-      const rows: readonly LogRow[] = await call.api.db.as(call.principal, (tx) => scanLogs(tx, page));
-      for (const row of rows) yield { kind: 'log', data: { mcp_instance_id: instanceId, ...lineView(row) } };
-      const last = rows.at(-1);
-      if (last === undefined || rows.length < pageRows) break;
-      after = { sortKey: last.sort_key, id: last.id };
+      const found: LogFinds = await call.api.db.as(call.principal, (tx) => scanLogs(tx, page));
+      for (const row of found.rows) {
+        yield { kind: 'log', data: { mcp_instance_id: instanceId, ...lineView(row) } };
+      }
+      if (!found.more) break;
+      after = found.seen;
     }
   }
 }

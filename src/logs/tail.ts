@@ -6,12 +6,12 @@ import type { ChangeFeed } from '../db/listen.ts';
 import type { Db, Principal, Queryable } from '../db/pool.ts';
 import {
   type LogFilter,
+  type LogFinds,
   type LogPlace,
-  type LogRow,
   logsStoredAfter,
-  newestLogIdOf,
   scanLogs,
-} from '../db/queries/logs.ts';
+} from '../db/queries/log-looks.ts';
+import { type LogRow, newestLogIdOf } from '../db/queries/logs.ts';
 
 export interface FollowOptions {
   /** Under whose row-level security every page is read. */
@@ -72,13 +72,14 @@ async function* follow(feed: ChangeFeed, read: Read, options: FollowOptions): As
     while (!signal.aborted) {
       // Whatever is announced from here on will be looked for once more.
       heard = false;
-      const rows = await read((q) => logsStoredAfter(q, { ...filter, afterId, limit: pageMax }));
-      for (const row of rows) {
+      const found = await read((q) => logsStoredAfter(q, { ...filter, afterId, limit: pageMax }));
+      for (const row of found.rows) {
         if (signal.aborted) return;
         yield row;
-        afterId = row.id;
       }
-      if (rows.length === pageMax) continue;
+      // Past what does not match, too: it is not looked at again.
+      afterId = found.seen?.id ?? afterId;
+      if (found.more) continue;
       await nextNews();
       await sleep(breatherMs, signal).catch(() => undefined);
     }
@@ -95,11 +96,10 @@ async function* opening(read: Read, options: FollowOptions): AsyncGenerator<LogR
   const place = (await read((q) => newestLogIdOf(q, filter.instanceId))) ?? noId;
   if (filter.since === undefined) return place;
   for (let after: LogPlace | null = null; !signal.aborted; ) {
-    const rows: LogRow[] = await read((q) => scanLogs(q, { ...filter, after, limit: pageMax }));
-    for (const row of rows) if (row.id <= place) yield row;
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < pageMax) break;
-    after = { sortKey: last.sort_key, id: last.id };
+    const found: LogFinds = await read((q) => scanLogs(q, { ...filter, after, limit: pageMax }));
+    for (const row of found.rows) if (row.id <= place) yield row;
+    if (!found.more) break;
+    after = found.seen;
   }
   return place;
 }

@@ -179,6 +179,76 @@ describe('log lines', () => {
     expect(csv.text.trimEnd().split('\r\n')).toHaveLength(2_501);
     expect(csv.text).toMatch(/^timestamp,level,source,seq,message,metadata\r\n/);
   });
+
+  it('are searched by what their message holds: page, stream and export alike', async () => {
+    const { token } = await house.user();
+    const id = await create(token);
+    const from = seq;
+    await addLines(id, 30);
+    const wanted = (n: number) => new RegExp(`LINE ${from + n}$`, 'i');
+    const query = `q=${encodeURIComponent(`LINE ${from + 7}`)}`;
+    const page = await house.send('GET', `/api/v1/instances/${id}/logs?${query}`, { token });
+    expect(page.json.data.map(({ message }: { message: string }) => message)).toEqual([
+      expect.stringMatching(wanted(7)),
+    ]);
+    expect(page.json.meta.next_cursor).toBeNull();
+    const exported = await house.send('GET', `/api/v1/instances/${id}/logs/export?${query}`, { token });
+    expect(exported.text.trimEnd().split('\n')).toHaveLength(1);
+    const followed = await follow(
+      `/instances/${id}/logs/stream?since=1970-01-01T00:00:00Z&q=${encodeURIComponent(`line ${from + 33}`)}`,
+      token,
+    );
+    await expect.poll(() => followed.frames.length).toBeGreaterThan(0);
+    await addLines(id, 5);
+    await expect
+      .poll(() => followed.events().map(({ data }) => data.message))
+      .toEqual([expect.stringMatching(wanted(33))]);
+    followed.end();
+    const other = await house.user();
+    const theirs = await house.send('GET', `/api/v1/instances/${id}/logs?${query}`, { token: other.token });
+    expect(theirs.status).toBe(404);
+    for (const wrong of ['q=', `q=${'x'.repeat(201)}`, 'q=%00']) {
+      const refused = await house.send('GET', `/api/v1/instances/${id}/logs?${wrong}`, { token });
+      expect([wrong.slice(0, 10), refused.status, refused.json.code]).toEqual([
+        wrong.slice(0, 10),
+        400,
+        'malformed_request',
+      ]);
+    }
+  });
+
+  it('are exported in the memory of a page or two, also when the reader dawdles', async () => {
+    const { token } = await house.user();
+    const id = await create(token);
+    const lines = 200_000;
+    await house.database.db.query(
+      `INSERT INTO mcp_logs (id, mcp_instance_id, timestamp, message, seq)
+       SELECT gen_random_uuid(), $1, now() - n * interval '1 ms', repeat('0123456789', 40), n
+       FROM generate_series(1, $2::int) AS n`,
+      [id, lines],
+    );
+    const held = (): number => {
+      const { heapUsed, external } = process.memoryUsage();
+      return (heapUsed + external) / 1024 ** 2;
+    };
+    const before = held();
+    const response = await fetch(`${house.url}/api/v1/instances/${id}/logs/export`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    let [bytes, breaks, highest, chunks] = [0, 0, before, 0];
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      bytes += chunk.length;
+      for (const byte of chunk) if (byte === 0x0a) breaks += 1;
+      chunks += 1;
+      // A reader who stops for a while, again and again: what would be read ahead for it has the time to pile up.
+      if (chunks % 200 === 1) await new Promise((resolve) => setTimeout(resolve, 100));
+      highest = Math.max(highest, held());
+    }
+    expect(breaks).toBe(lines);
+    expect(bytes / 1024 ** 2).toBeGreaterThan(100);
+    // Garbage that is not collected yet included.
+    expect(highest - before).toBeLessThan(90);
+  }, 120_000);
 });
 
 describe('closing', () => {

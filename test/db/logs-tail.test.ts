@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createListener } from '../../src/db/listen.ts';
 import type { Principal } from '../../src/db/pool.ts';
-import { type LogRow, logChannel, pageLogs, scanLogs } from '../../src/db/queries/logs.ts';
+import {
+  type LogFinds,
+  type LogPlace,
+  linesPerLook,
+  pageLogs,
+  scanLogs,
+} from '../../src/db/queries/log-looks.ts';
+import { type LogRow, logChannel } from '../../src/db/queries/logs.ts';
+import { findLines } from '../../src/logs/find.ts';
 import { createIngest, type Ingest } from '../../src/logs/ingest.ts';
 import { createLogTail, type FollowOptions, type LogTail } from '../../src/logs/tail.ts';
 import { silentLog } from '../support/cluster.ts';
@@ -178,12 +186,11 @@ describe('reading a log', () => {
       [scanLogs, upTo(250)],
     ] as const) {
       const seen: LogRow[] = [];
-      for (;;) {
-        const last = seen.at(-1);
-        const after = last === undefined ? null : { sortKey: last.sort_key, id: last.id };
-        const rows = await read(database.db, { instanceId, after, limit: 40 });
-        seen.push(...rows);
-        if (rows.length < 40) break;
+      for (let after: LogPlace | null = null; ; ) {
+        const found: LogFinds = await read(database.db, { instanceId, after, limit: 40 });
+        seen.push(...found.rows);
+        if (!found.more) break;
+        after = found.seen;
       }
       expect(seqs(seen)).toEqual(expected);
     }
@@ -199,10 +206,63 @@ describe('reading a log', () => {
     ingest.poke(instanceId, 1);
     await stored(3);
     const page = (filter: object) =>
-      pageLogs(database.db, { instanceId, after: null, limit: 10, ...filter }).then(seqs);
+      pageLogs(database.db, { instanceId, after: null, limit: 10, ...filter }).then(({ rows }) => seqs(rows));
     expect(await page({ since: new Date(at + 1_000) })).toEqual([2, 1]);
     expect(await page({ until: new Date(at + 1_000) })).toEqual([0]);
     expect(await page({ level: 'info' })).toEqual([1]);
     expect(await page({ source: 'api' })).toEqual([]);
+  });
+
+  it('by what a message holds, literally, upper and lower case alike', async () => {
+    const messages = ['Größe 100%', 'groesse 100 x', 'a_b', 'axb', 'back\\slash', 'GRÖSSE', '(a|b)*'];
+    await spool.raw(messages.map((msg, seq) => lineText({ seq, msg })).join(''));
+    ingest.poke(instanceId, 1);
+    await stored(messages.length);
+    const having = async (contains: string): Promise<number[]> =>
+      seqs((await scanLogs(database.db, { instanceId, after: null, limit: 10, contains })).rows);
+    expect(await having('100%')).toEqual([0]);
+    expect(await having('a_b')).toEqual([2]);
+    expect(await having('\\')).toEqual([4]);
+    expect(await having('(A|B)*')).toEqual([6]);
+    expect(await having('grö')).toEqual([0, 5]);
+    expect(await having('.*')).toEqual([]);
+  });
+
+  it('goes on after lines that do not match, look by look, and misses none', async () => {
+    const lines = 2 * linesPerLook + 500;
+    await database.db.query(
+      `INSERT INTO mcp_logs (id, mcp_instance_id, timestamp, message, seq)
+       SELECT ('0197fcf8-' || lpad(to_hex(n), 4, '0') || '-7000-8000-000000000000')::uuid, $1,
+         now() - interval '1 minute' + n * interval '1 ms', CASE WHEN n % 7000 = 1 THEN 'needle ' ELSE 'hay ' END || n, n
+       FROM generate_series(1, $2::int) AS n`,
+      [instanceId, lines],
+    );
+    const needles = [1, 7_001, 14_001];
+    const filter = { instanceId, contains: 'needle' };
+    const first = await pageLogs(database.db, { ...filter, after: null, limit: 50 });
+    expect([seqs(first.rows), first.more]).toEqual([[14_001], true]);
+    const page = (limit: number, after: LogPlace | null = null, waits = true) =>
+      findLines({
+        ...{ after, limit, signal: waits ? new AbortController().signal : AbortSignal.abort() },
+        look: (from, max) => pageLogs(database.db, { ...filter, after: from, limit: max }),
+      });
+    const all = await page(50);
+    expect([seqs(all.rows), all.next]).toEqual([needles.toReversed(), null]);
+    // A full page knows whether another follows; one that ran out of time says where it stopped.
+    const two = await page(2);
+    expect(seqs(two.rows)).toEqual([14_001, 7_001]);
+    const rest = await page(2, two.next);
+    expect([seqs(rest.rows), rest.next]).toEqual([[1], null]);
+    const cut = await page(50, null, false);
+    expect(seqs(cut.rows)).toEqual([14_001]);
+    expect(seqs((await page(50, cut.next)).rows)).toEqual([7_001, 1]);
+    // A follower passes over the same lines, and then gives what comes.
+    const one = follow({ filter: { ...filter, since: new Date(0) } });
+    await expect.poll(() => seqs(one.seen), { timeout: 10_000 }).toEqual(needles);
+    await spool.raw(
+      lineText({ seq: 99_999, msg: 'the last needle' }) + lineText({ seq: 100_000, msg: 'hay' }),
+    );
+    ingest.poke(instanceId, 1);
+    await expect.poll(() => seqs(one.seen), { timeout: 10_000 }).toEqual([...needles, 99_999]);
   });
 });

@@ -16,6 +16,7 @@ interface LogsOptions {
   until?: string;
   level?: string;
   source?: string;
+  grep?: string;
   limit: string;
   format?: 'ndjson' | 'csv';
 }
@@ -33,6 +34,7 @@ export function addLogs(program: Command, surroundings: Surroundings): void {
           new Option('--level <level>', 'this level and above').choices(['debug', 'info', 'warn', 'error']),
         )
         .addOption(new Option('--source <source>', 'only from here').choices(['process', 'system', 'api']))
+        .option('--grep <text>', 'only with this in the message, as it stands, whatever its case')
         .option('-n, --limit <lines>', 'at most so many of the last lines', '100')
         .addOption(
           new Option('--format <format>', 'export every line that matches, oldest first')
@@ -42,6 +44,7 @@ export function addLogs(program: Command, surroundings: Surroundings): void {
     examples: [
       ['minimcp logs scratch', 'the last 100 lines'],
       ['minimcp logs scratch -f --level warn', 'warnings and errors as they come, until Ctrl-C'],
+      ['minimcp logs scratch --grep "timed out"', 'the last 100 lines that say so'],
       ['minimcp logs scratch --format csv > scratch.csv', 'every line there is'],
     ],
     handler: logs,
@@ -54,6 +57,7 @@ async function logs(context: Context, options: LogsOptions, wish = ''): Promise<
     until: timeAgo(options.until),
     level: options.level,
     source: options.source,
+    q: options.grep,
   };
   const id = await resolveInstance(context.api, wish);
   if (options.format !== undefined) {
