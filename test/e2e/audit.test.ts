@@ -1,10 +1,12 @@
 // What a real run leaves in the trail and in the figures, the erasure of a person whose instance runs, and the examples of
 // docs/api.md as they stand.
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EventView, LogLineView } from '../../src/api/contract.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { findProgram } from '../support/programs.ts';
 import { root } from '../support/source.ts';
 import { addProgramType, answersThen } from '../support/types.ts';
 
@@ -99,6 +101,27 @@ describe('the trail of a real run', () => {
     expect(figure('minimcp_node_lease_seconds\\{node="test"\\}')).toBeGreaterThan(3);
     expect(text).toMatch(/^minimcp_queue_jobs\{queue="[a-z]+\.test",state="active"\} \d+$/m);
     expect(figure('minimcp_queue_oldest_job_seconds')).toBeLessThan(60);
+    // What is to be watched, by the series it is watched by.
+    for (const series of [
+      ...['minimcp_instances{status="running",mcp_type="memory"}', 'minimcp_ports{node="test",state="free"}'],
+      ...[
+        'minimcp_instance_start_seconds_sum{mcp_type="memory"}',
+        'minimcp_leases_ending{within_minutes="5"}',
+      ],
+      ...['minimcp_log_lines_dropped_total', 'minimcp_log_lag_seconds', 'minimcp_log_spools_waiting'],
+      ...['minimcp_database_connections{state="waiting"}', 'minimcp_database_up', 'minimcp_api_streams'],
+      ...['nodejs_eventloop_lag_p99_seconds', 'minimcp_shim_memory_bytes{of="largest"}'],
+      ...['minimcp_instance_memory_bytes{of="all"}', 'process_resident_memory_bytes'],
+    ]) {
+      expect(figure(series.replaceAll(/[{}]/g, '\\$&')), series).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  const promtool = findProgram('promtool') ?? '';
+  it.skipIf(promtool === '')('prints it as Prometheus wants it', async () => {
+    const text = (await daemon.call<string>('GET', '/metrics')).body.data;
+    expect(text).toContain('minimcp_instance_start_seconds_bucket');
+    execFileSync(promtool, ['check', 'metrics'], { input: text, stdio: 'pipe' });
   });
 });
 
