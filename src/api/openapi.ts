@@ -2,6 +2,8 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { answerExamples, bodyExamples, problemExample } from './examples.ts';
+import { problemType } from './problems.ts';
 import { routes } from './routes.ts';
 
 export interface OpenapiOptions {
@@ -47,6 +49,7 @@ export function finishDocument(document: unknown): unknown {
     if (refs.length > 0)
       operation.parameters = [...((operation.parameters as Json[] | undefined) ?? []), ...refs];
     loosen(operation.responses);
+    addExamples(operation);
   }
   const used = JSON.stringify(finished.paths);
   const schemas = Object.entries(finished.components.schemas as Json);
@@ -58,6 +61,18 @@ export function finishDocument(document: unknown): unknown {
     parameters: headerParameters,
   };
   return { ...finished, components };
+}
+
+/** Puts the examples there are beside the schemas they are examples of. */
+function addExamples({ operationId, requestBody, responses }: Json): void {
+  const put = (part: unknown, type: string, example: unknown): void => {
+    const media = (part as { content?: Json } | undefined)?.content?.[type];
+    if (example !== undefined && media !== undefined) (media as Json).example = example;
+  };
+  const [status, answer] = answerExamples[String(operationId)] ?? [];
+  put(requestBody, 'application/json', bodyExamples[String(operationId)]);
+  put((responses as Json)[String(status)], 'application/json', answer);
+  put((responses as Json)['4XX'], problemType, problemExample);
 }
 
 interface Facts {

@@ -1,5 +1,7 @@
-// The OpenAPI document: complete against the table of routes, and valid: every reference resolves, every schema is JSON
-// Schema 2020-12, every operation has an id, a summary, its parameters, its answers and its problems.
+// The OpenAPI document: complete against the table of routes, and valid: a linter finds nothing, every reference resolves,
+// every schema is JSON Schema 2020-12, every operation has an id, a summary, its parameters, its answers, its problems, and
+// an example of the body it needs.
+import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { describe, expect, it } from 'vitest';
 import { routes } from '../../src/api/routes.ts';
 import { offlineApi } from '../support/offline-api.ts';
@@ -21,7 +23,36 @@ const operations: readonly (readonly [name: string, path: string, operation: Jso
   Object.entries<Json>(item).map(([method, operation]) => [`${method} ${path}`, path, operation] as const),
 );
 
+/** What the linter has to say, with every recommended rule an error. */
+async function lint(text: Json): Promise<string[]> {
+  const config = await createConfig({ extends: ['recommended-strict'] });
+  const source = JSON.stringify(text);
+  const problems = await lintFromString({ source, absoluteRef: 'openapi.json', config });
+  return problems.map(
+    ({ ruleId, message, location }) => `${ruleId} at ${location[0]?.pointer ?? '#'}: ${message}`,
+  );
+}
+
 describe('the document', () => {
+  it('satisfies a linter', async () => {
+    expect(await lint(document)).toEqual([]);
+  });
+
+  it.each([
+    ['struct', (broken: Json) => delete broken.paths['/healthz'].get.responses['200'].description],
+    ['operation-operationId-unique', (broken: Json) => (broken.paths['/healthz'].get.operationId = 'getMe')],
+    ['no-unresolved-refs', (broken: Json) => delete broken.components.schemas.Instance],
+    [
+      'no-invalid-media-type-examples',
+      (broken: Json) =>
+        (broken.paths['/api/v1/instances'].post.requestBody.content['application/json'].example = {}),
+    ],
+  ])('would be told of %s', async (rule, spoil) => {
+    const broken = structuredClone(document);
+    spoil(broken);
+    expect(await lint(broken)).toContainEqual(expect.stringContaining(rule));
+  });
+
   it('is OpenAPI 3.1 and names the product, its version, its licence', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(document.info).toMatchObject({
@@ -71,6 +102,12 @@ describe.each(operations)('%s', (_, path, operation) => {
     }
     for (const answer of Object.values<Json>(operation.responses))
       expect(answer.description).toBeTypeOf('string');
+  });
+
+  it('shows a body where it needs one, and a problem', () => {
+    const media = operation.requestBody?.content['application/json'];
+    if (operation.requestBody?.required === true) expect(media.example).toBeTypeOf('object');
+    expect(operation.responses['4XX'].content['application/problem+json'].example.code).toBe('invalid_field');
   });
 
   it('declares exactly the parameters its path has', () => {
