@@ -58,9 +58,12 @@ export async function createGate(
     const state = await limiter(request);
     if (state.isAllowed) return;
     const elsewhere = rates.count(`${kind}:${state.key}`);
+    const left = Math.max(0, state.remaining - elsewhere);
     reply.header('ratelimit-limit', state.max);
-    reply.header('ratelimit-remaining', Math.max(0, state.remaining - elsewhere));
+    reply.header('ratelimit-remaining', left);
     reply.header('ratelimit-reset', state.ttlInSeconds);
+    listIn(reply, 'ratelimit-policy', `"${kind}";q=${state.max};w=60`);
+    listIn(reply, 'ratelimit', `"${kind}";r=${left};t=${state.ttlInSeconds}`);
     if (!state.isExceeded && (elsewhere === 0 || state.remaining >= elsewhere)) return;
     throw new Fault('rate_limited', `more than ${state.max} requests in a minute`, {
       retryAfterS: Math.max(1, state.ttlInSeconds),
@@ -92,6 +95,12 @@ export async function createGate(
       };
     },
   };
+}
+
+/** Adds to a header that is a list: each bound a request came under has its item. */
+function listIn(reply: FastifyReply, name: string, item: string): void {
+  const items = reply.getHeader(name);
+  reply.header(name, items === undefined ? item : `${items}, ${item}`);
 }
 
 const ofAdmin = (access: Scope): string => (access === 'admin' ? ', of an admin' : '');

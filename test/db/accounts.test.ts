@@ -112,6 +112,8 @@ describe('a token', () => {
     const answers = [await me(token), await me(token), await me(token)];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
     expect(answers[0]?.headers.get('ratelimit-limit')).toBe('2');
+    expect(answers[0]?.headers.get('ratelimit-policy')).toMatch(/^"address";q=\d+;w=60, "token";q=2;w=60$/);
+    expect(answers[0]?.headers.get('ratelimit')).toMatch(/^"address";r=\d+;t=\d+, "token";r=1;t=\d+$/);
     expect(Number(answers[2]?.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(answers[2]?.json.code).toBe('rate_limited');
   });

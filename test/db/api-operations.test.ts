@@ -1,6 +1,7 @@
 // What admins and machines ask: health, readiness, metrics, settings, ports, nodes, events, keys, the drain; and what the
 // API says while the database is away.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { settingSchemas } from '../../src/accounts/settings.ts';
 import { type ApiHouse, openApi } from '../support/api.ts';
 import { offlineApi } from '../support/offline-api.ts';
 import { addType } from '../support/rows.ts';
@@ -48,6 +49,22 @@ describe('metrics', () => {
 });
 
 describe('settings', () => {
+  it('begin as the defaults that are told, every one of them in the database', async () => {
+    const listed = (await get('/api/v1/settings?limit=200')).json.data as { key: string; value: unknown }[];
+    const defaults = Object.entries(settingSchemas).map(([key, schema]) => [key, schema.parse(undefined)]);
+    expect(Object.fromEntries(listed.map(({ key, value }) => [key, value]))).toEqual(
+      Object.fromEntries(defaults),
+    );
+    const seeded = await house.database.db.query<{ key: string; value: unknown }>(
+      'SELECT key, value FROM system_settings',
+    );
+    expect(seeded.map(({ key }) => key).sort()).toEqual(defaults.map(([key]) => key).sort());
+    for (const { key, value } of seeded) {
+      const schema = settingSchemas[key as keyof typeof settingSchemas];
+      expect([key, value]).toEqual([key, schema.parse(undefined)]);
+    }
+  });
+
   const put = (key: string, value: unknown) =>
     house.send('PUT', `/api/v1/settings/${key}`, { body: { value } });
 

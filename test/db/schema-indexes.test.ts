@@ -1,11 +1,16 @@
 // The statements that run often, on tables as large as they may become: each is answered from an index, under row-level
-// security where the API runs it so. The statements are taken from the functions that send them.
+// security where the API runs it so. The statements are taken from the functions that send them. docs/indexes.md lists
+// every index with what it is for and the plan as it was found at this size.
 import { randomUUID } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Principal, Queryable } from '../../src/db/pool.ts';
 import { deleteApiKey, listApiKeys, listRunningOfType, readApiKey } from '../../src/db/queries/api-keys.ts';
-import { listInstancesToForget } from '../../src/db/queries/erasure.ts';
+import { listTokens, presentToken } from '../../src/db/queries/api-tokens.ts';
+import { listInstancesToForget, wasErased } from '../../src/db/queries/erasure.ts';
 import { listEvents } from '../../src/db/queries/event-views.ts';
+import { hasReceipt } from '../../src/db/queries/events.ts';
 import { listInstanceViews } from '../../src/db/queries/instance-views.ts';
 import {
   countAgainstQuota,
@@ -19,9 +24,12 @@ import {
 import { logsStoredAfter, pageLogs, scanLogs } from '../../src/db/queries/log-looks.ts';
 import { newestLogId, newestLogIdOf } from '../../src/db/queries/logs.ts';
 import { countEndingLeases, readMemory } from '../../src/db/queries/metric-views.ts';
+import { isPortFreeOf, lockFreePort } from '../../src/db/queries/ports.ts';
 import { secondsUntilCreation } from '../../src/db/queries/quota.ts';
+import { readUserByEmail } from '../../src/db/queries/users.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { addType, addUser } from '../support/rows.ts';
+import { root } from '../support/source.ts';
 
 let database: TestDatabase;
 let userId: string;
@@ -32,7 +40,12 @@ const lines = 200_000;
 
 beforeAll(async () => {
   database = await testDatabase();
-  const { db } = database;
+  await database.db.tx(fill);
+}, 240_000);
+
+async function fill(db: Queryable): Promise<void> {
+  // On a busy machine some of these take longer than a statement may.
+  await db.query(`SET LOCAL statement_timeout = '200s'`);
   const typeId = await addType(db);
   await db.query(`INSERT INTO nodes (id, epoch) SELECT 'node-' || n, 1 FROM generate_series(1, 10) AS n`);
   await db.query(
@@ -60,27 +73,44 @@ beforeAll(async () => {
     `SELECT id, user_id FROM mcp_instances WHERE status = 'running' ORDER BY id LIMIT 200`,
   );
   ({ id: instanceId, user_id: userId } = some[0] ?? { id: '', user_id: '' });
-  // In pieces: on a busy machine one statement of all of them takes longer than a statement may.
-  for (let from = 1; from < lines; from += lines / 8) {
-    await db.query(
-      `INSERT INTO mcp_logs (id, mcp_instance_id, timestamp, level, message)
+  await db.query(
+    `INSERT INTO mcp_logs (id, mcp_instance_id, timestamp, level, message)
      SELECT ('01a1fcf8-' || lpad(to_hex(n / 65536), 4, '0') || '-7' || lpad(to_hex(n / 16 % 4096), 3, '0') || '-8' || to_hex(n % 16) || '00-000000000000')::uuid,
        ($1::uuid[])[1 + n % 200], now() - (200000 - n) * interval '10 milliseconds',
        CASE WHEN n % 50 = 0 THEN 'error' ELSE 'info' END, 'a line'
-     FROM generate_series($2::int, $3::int) AS n`,
-      [some.map((row) => row.id), from, from + lines / 8 - 1],
-    );
-  }
+     FROM generate_series(1, $2::int) AS n`,
+    [some.map((row) => row.id), lines],
+  );
   await db.query(
     `INSERT INTO mcp_events (id, mcp_instance_id, user_id, event_type, created_at)
      SELECT gen_random_uuid(), id, user_id, 'created', now() - (random() * 1000) * interval '1 second' FROM mcp_instances LIMIT 50000`,
   );
+  await db.query(
+    `INSERT INTO api_tokens (user_id, token_hash, prefix) SELECT id, sha256(id::text::bytea), 'mmt_' FROM users`,
+  );
+  await db.query(
+    `INSERT INTO port_allocations (node_id, port, is_available)
+     SELECT 'node-' || n, port, true FROM generate_series(1, 10) AS n, generate_series(3001, 8000) AS port`,
+  );
   await db.query('ANALYZE');
-}, 120_000);
-afterAll(() => database.dispose());
+}
+
+afterAll(async () => {
+  // "UPDATE_DOCS=1 vitest run test/db/schema-indexes.test.ts" writes it anew, with the plans of this run.
+  if (process.env.UPDATE_DOCS === '1') writeFileSync(docsFile, await docsText());
+  await database.dispose();
+});
+
+const thisMonth = new Date().toISOString().slice(0, 7).replace('-', '');
+const docsFile = join(root, 'docs', 'indexes.md');
+
+/** What was found in this run, by index: who asks for what, and how it was answered. */
+const uses = new Map<string, string[]>();
 
 interface Plan {
   readonly 'Node Type': string;
+  readonly 'Actual Rows'?: number;
+  readonly 'Actual Loops'?: number;
   readonly 'Index Name'?: string;
   readonly 'Relation Name'?: string;
   readonly Plans?: readonly Plan[];
@@ -90,7 +120,7 @@ interface Plan {
 async function planOf(
   send: (q: Queryable) => Promise<unknown>,
   principal?: Principal,
-): Promise<{ indexes: string[]; scanned: string[]; ms: number }> {
+): Promise<{ indexes: string[]; nodes: Plan[]; scanned: string[]; ms: number }> {
   let asked: { sql: string; params: readonly unknown[] } | undefined;
   const settings: string[] = [];
   const listening: Queryable = {
@@ -120,6 +150,7 @@ async function planOf(
   for (const node of nodes) nodes.push(...(node.Plans ?? []));
   return {
     indexes: [...new Set(nodes.flatMap((node) => node['Index Name'] ?? []))],
+    nodes,
     // A partition that is empty costs nothing, and is read as one pleases.
     scanned: nodes
       .filter((node) => node['Node Type'] === 'Seq Scan' && !/_p\d+$/.test(node['Relation Name'] ?? ''))
@@ -191,22 +222,41 @@ const asSupervisor: readonly [string, Ask, RegExp][] = [
   ['memory of what runs', (q) => readMemory(q), /status|at_work/],
   ['what is to be forgotten', (q) => listInstancesToForget(q, userId), /user/],
   ['about the newest line', (q) => newestLogId(q), /timestamp/],
+  ['who shows a token', (q) => presentToken(q, Buffer.alloc(32), null), /token_hash/],
+  ['a person’s tokens', (q) => listTokens(q, { userId, afterId: null, limit: 50 }), /api_tokens/],
+  ['a person by address', (q) => readUserByEmail(q, '7@example.com'), /email/],
+  ['the port that rested longest', (q) => lockFreePort(q, nodeId, { from: 3_001, to: 8_000 }), /lru/],
+  ['the port of an instance', (q) => isPortFreeOf(q, instanceId), /_mcp|port/],
+  ['whether somebody was erased', (q) => wasErased(q, 'nobody'), /erased|expr/],
+  ['a receipt', (q) => hasReceipt(q, instanceId, 1), /instance/],
 ];
 
 describe('from an index, among 100,000 instances and many lines, comes', () => {
-  it.each(asPerson)('for a person: %s', async (_what, ask, index) => {
-    await holds(await planOf(ask, { userId, role: 'user' }), index);
+  it.each(asPerson)('for a person: %s', async (what, ask, index) => {
+    await holds(`a person: ${what}`, await planOf(ask, { userId, role: 'user' }), index);
   });
-  it.each(asAdmin)('for an admin: %s', async (_what, ask, index) => {
+  it.each(asAdmin)('for an admin: %s', async (what, ask, index) => {
     const admin = await addUser(database.db, 'admin');
-    await holds(await planOf(ask, { userId: admin, role: 'admin' }), index);
+    await holds(`an admin: ${what}`, await planOf(ask, { userId: admin, role: 'admin' }), index);
   });
-  it.each(asSupervisor)('for the supervisor: %s', async (_what, ask, index) => {
-    await holds(await planOf(ask), index);
+  it.each(asSupervisor)('for the supervisor: %s', async (what, ask, index) => {
+    await holds(`the supervisor: ${what}`, await planOf(ask), index);
   });
 });
 
-function holds(plan: Awaited<ReturnType<typeof planOf>>, index: RegExp): void {
+async function holds(what: string, plan: Awaited<ReturnType<typeof planOf>>, index: RegExp): Promise<void> {
+  for (const node of plan.nodes) {
+    const name = node['Index Name'];
+    // Of a partition that is empty nothing can be learned.
+    if (name === undefined || (node['Actual Loops'] ?? 0) === 0) continue;
+    const parent = await parentOf(name);
+    const rows = (node['Actual Rows'] ?? 0) * (node['Actual Loops'] ?? 1);
+    if (/_p\d+/.test(name) && !name.includes(thisMonth)) continue;
+    const said = uses.get(parent) ?? [];
+    const use = `${what} (${node['Node Type']}, ${Math.round(rows)} rows, ${plan.ms.toFixed(1)} ms)`;
+    if (!said.some((one) => one.startsWith(`${what} (`))) said.push(use);
+    uses.set(parent, said);
+  }
   expect(plan.scanned.filter((table) => /mcp_instances|mcp_logs|mcp_events|api_keys/.test(table))).toEqual(
     [],
   );
@@ -215,3 +265,43 @@ function holds(plan: Awaited<ReturnType<typeof planOf>>, index: RegExp): void {
     plan.indexes.join(),
   ).toBe(true);
 }
+
+/** The index of the parent that one of a partition is part of. */
+async function parentOf(name: string): Promise<string> {
+  const rows = await database.db.query<{ name: string }>(
+    `SELECT coalesce(p.relname, c.relname) AS name FROM pg_class c
+     LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class p ON p.oid = i.inhparent
+     WHERE c.relname = $1 AND c.relkind IN ('i', 'I')`,
+    [name],
+  );
+  return rows[0]?.name ?? name;
+}
+
+/** Every index of ours: its table, its columns, and what it forbids. */
+function listIndexes(): Promise<{ name: string; of: string; rule: string }[]> {
+  return database.db.query(
+    `SELECT c.relname AS name, regexp_replace(pg_get_indexdef(c.oid), '^.* USING btree ', t.relname || ' ') AS of,
+       CASE WHEN indisprimary THEN 'primary key' WHEN indisunique THEN 'unique' ELSE '' END AS rule
+     FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
+     WHERE t.relnamespace = 'public'::regnamespace AND NOT t.relispartition AND t.relname <> 'pgmigrations' ORDER BY t.relname, c.relname`,
+  );
+}
+
+async function docsText(): Promise<string> {
+  const prose = readFileSync(docsFile, 'utf8').split('| index |', 1)[0] ?? '';
+  const rows = (await listIndexes()).map(({ name, of, rule }) => {
+    const served = (uses.get(name) ?? []).join('; ');
+    const otherwise = rule === '' ? 'none of these' : `the rule: ${rule}`;
+    return `| \`${name}\` | \`${of}\` | ${served === '' ? otherwise : served} |`;
+  });
+  return `${prose}${['| index | on | serves |', '|---|---|---|', ...rows, ''].join('\n')}`;
+}
+
+it('docs/indexes.md lists every index there is, and none that is not', async () => {
+  const listed = [...readFileSync(docsFile, 'utf8').matchAll(/^\| `(\w+)` \| `([^`]+)`/gm)];
+  const there = (await listIndexes()).map(({ name, of }) => `${name}: ${of}`);
+  if (process.env.UPDATE_DOCS !== '1') {
+    expect(listed.map(([, name, of]) => `${name}: ${of}`).sort()).toEqual(there.sort());
+  }
+  for (const name of uses.keys()) expect(there.map((one) => one.split(':')[0])).toContain(name);
+});

@@ -130,6 +130,40 @@ describe('one person', () => {
   });
 });
 
+describe('every table there is, also one that a later migration adds,', () => {
+  /** Of no one: what there is to ask for. */
+  const open = ['mcp_types'];
+
+  it('is closed to the role of the API, or has a policy for it', async () => {
+    const tables = await database.db.query<{
+      name: string;
+      kind: string;
+      granted: boolean;
+      guarded: boolean;
+    }>(
+      `SELECT c.relname AS name, c.relkind AS kind,
+         has_any_column_privilege('minimcp_api', c.oid, 'SELECT, INSERT, UPDATE')
+           OR has_table_privilege('minimcp_api', c.oid, 'DELETE, TRUNCATE, TRIGGER') AS granted,
+         c.relrowsecurity AND EXISTS (
+           SELECT FROM pg_policy WHERE polrelid = c.oid AND 'minimcp_api'::regrole = ANY (polroles)) AS guarded
+       FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`,
+    );
+    expect(tables.length).toBeGreaterThan(15);
+    const unguarded = tables.filter(({ granted, guarded }) => granted && !guarded).map(({ name }) => name);
+    expect(unguarded).toEqual(open);
+    // A view would read with the rights of its owner.
+    expect(tables.filter(({ kind, granted }) => granted && !['r', 'p'].includes(kind))).toEqual([]);
+  });
+
+  it('is reached by no function that has more rights than its caller', async () => {
+    const functions = await database.db.query<{ name: string }>(
+      `SELECT p.proname AS name FROM pg_proc p
+       WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef AND has_function_privilege('minimcp_api', p.oid, 'EXECUTE')`,
+    );
+    expect(functions).toEqual([]);
+  });
+});
+
 describe('partitions', () => {
   it('cannot be reached by name, neither those there are nor those to come', async () => {
     await ensurePartition(database.db, 'mcp_logs', new Date('2031-05-05'), 'month');

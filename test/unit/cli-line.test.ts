@@ -258,6 +258,33 @@ it('reads every page of a list', async () => {
   expect(table.out).toContain('in 10m 00s');
 });
 
+it('looks for a text in a log as it stands, also on pages that hold nothing', async () => {
+  const asked: (string | null)[] = [];
+  const line = {
+    timestamp: '2031-01-01T12:00:00.000Z',
+    level: 'warn',
+    source: 'process',
+    message: '100% of a_b',
+  };
+  const given = await serve((request, response) => {
+    const url = new URL(request.url ?? '', 'http://localhost');
+    const isLogs = url.pathname.endsWith('/logs');
+    if (isLogs) asked.push(url.searchParams.get('q'));
+    const page = {
+      ...list(...(asked.length < 3 ? [] : [line])),
+      meta: { next_cursor: 'c', server_time: '' },
+    };
+    if (asked.length === 3) page.meta.next_cursor = null as unknown as string;
+    answer(200, isLogs ? page : list(instance('0a000000-0000-4000-8000-000000000001', 'notes')))(
+      request,
+      response,
+    );
+  });
+  const { code, out } = await cli('logs notes --grep %_b', given);
+  expect([code, asked]).toEqual([0, ['%_b', '%_b', '%_b']]);
+  expect(out).toContain('100% of a_b');
+});
+
 it('keeps a key from standard input out of what it says', async () => {
   let body = '';
   const given = await serve((request, response) => {
