@@ -60,10 +60,18 @@ export interface ApiHouse extends AsyncDisposable {
 
 let next = 0;
 
-export async function openApi(
-  options: { readonly limits?: Partial<ApiLimits>; readonly ports?: number } = {},
-): Promise<ApiHouse> {
-  const [database, dir] = await Promise.all([testDatabase(), mkdtemp(join(tmpdir(), 'minimcp-api-'))]);
+export interface ApiHouseOptions {
+  readonly limits?: Partial<ApiLimits>;
+  readonly ports?: number;
+  /** Instead of a fresh one of its own; disposed of with the house. */
+  readonly database?: TestDatabase;
+}
+
+export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> {
+  const [database, dir] = await Promise.all([
+    options.database ?? testDatabase(),
+    mkdtemp(join(tmpdir(), 'minimcp-api-')),
+  ]);
   const { db, connection } = database;
   const nodeId = await addNode(db);
   const from = 10_000 + ((process.pid + next++) % 100) * 100;
