@@ -290,6 +290,23 @@ describe('partitions', () => {
     await ingest.start();
     await untilStored(id, 4);
   });
+
+  it('that were detached are attached again, with what they hold', async () => {
+    const { id, spool } = await instanceAtWork();
+    await spool.lines(3);
+    await ingest.start();
+    await untilStored(id, 3);
+    const { db } = database;
+    const [{ name } = { name: '' }] = await db.query<{ name: string }>(
+      'SELECT tableoid::regclass::text AS name FROM mcp_logs LIMIT 1',
+    );
+    await db.query(`ALTER TABLE mcp_logs DETACH PARTITION ${name}`);
+    expect(await db.query('SELECT 1 FROM mcp_logs')).toEqual([]);
+    await spool.lines(2);
+    ingest.poke(id, 1);
+    await untilStored(id, 5);
+    expect(await db.query('SELECT count(*) AS n FROM ONLY mcp_logs')).toEqual([{ n: 0 }]);
+  });
 });
 
 describe('the fence', () => {
