@@ -565,9 +565,11 @@ describe('whatever is sent', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.date({ noInvalidDate: true, min: new Date(0), max: new Date('9999-12-31') }),
-        async (since) => {
-          const path = `${v1}/instances/${instance}/logs?since=${since.toISOString()}`;
-          expect((await house.send('GET', path)).status).toBe(200);
+        fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }),
+        async (since, text) => {
+          const q = encodeURIComponent(text);
+          const path = `${v1}/instances/${instance}/logs?since=${since.toISOString()}&q=${q}`;
+          expect((await house.send('GET', path)).status).toBe(text.includes('\0') ? 400 : 200);
         },
       ),
       { numRuns: 50 },
