@@ -7,6 +7,7 @@ import { type ApiTokenRow, listTokens, revokeToken } from '../db/queries/api-tok
 import { listBeingErased } from '../db/queries/erasure.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { listAtWorkOf } from '../db/queries/instances.ts';
+import { deleteLoginsOfToken, deleteOldLogins } from '../db/queries/sessions.ts';
 import {
   hasUsers,
   listAtWorkOfDisabled,
@@ -16,11 +17,21 @@ import {
   type UserRow,
 } from '../db/queries/users.ts';
 import type { Actor, Manager } from '../instances/types.ts';
-import { authenticate, type Caller } from './authenticate.ts';
+import { type Address, authenticate, type Caller } from './authenticate.ts';
 import { type Erasure, eraseUser, finishErasure } from './erasure.ts';
 import { bootstrapAdmin } from './first-admin.ts';
 import { plainAddress } from './networks.ts';
 import { createRefusals } from './refusals.ts';
+import {
+  authenticateSession,
+  createLoginCode,
+  endSession,
+  idleSeconds,
+  type LoginCode,
+  type LoginProof,
+  type OpenedSession,
+  openSession,
+} from './sessions.ts';
 import { createToken, type NewTokenAnswer, type TokenWish } from './tokens.ts';
 import { changeUser, createUser, type NewUserWish } from './users.ts';
 
@@ -48,6 +59,14 @@ export interface Accounts {
   bootstrapAdmin(token: string): Promise<'created' | 'added' | 'known'>;
   /** Who an Authorization header speaks for; unauthorized or forbidden when nobody. */
   authenticate(header: string | undefined, origin: Origin): Promise<Caller>;
+  /** Who a session's cookie speaks for. `isUse`: whether it keeps the session from ending for idleness. */
+  authenticateSession(secret: string, origin: Origin, isUse: boolean): Promise<Caller>;
+  /** A one-time code that logs in with the rights of the caller's token. */
+  createLoginCode(caller: Caller, origin: Origin): Promise<LoginCode>;
+  /** Logs in; unauthorized or forbidden when the proof is none. */
+  openSession(proof: LoginProof, origin: Origin): Promise<OpenedSession>;
+  /** Logs out; without effect for a caller without a session. */
+  endSession(caller: Caller, origin: Origin): Promise<void>;
   listUsers(
     viewer: Principal,
     page: { readonly afterId: string | null; readonly limit: number },
@@ -68,7 +87,7 @@ export interface Accounts {
    * processes take longer than an answer should: the rest follows by the sweep, or when asked again.
    */
   eraseUser(actor: Actor, id: string): Promise<Erasure>;
-  /** Goes on with disablings and erasures that were cut short. @returns how many instances and users that were */
+  /** Goes on with disablings and erasures that were cut short, and forgets logins that are over. @returns how many instances and users that were */
   sweep(): Promise<number>;
 }
 
@@ -78,7 +97,7 @@ const supervisor: Actor = { userId: null, role: 'admin', ip: null, userAgent: nu
 
 export function createAccounts(options: AccountsOptions): Accounts {
   const { db, log, manager } = options;
-  const refuse = createRefusals(db, log);
+  const presenter = { db, refuse: createRefusals(db, log) };
 
   const endAll = async (actor: Actor, ids: readonly string[]): Promise<number> => {
     let ended = 0;
@@ -97,11 +116,12 @@ export function createAccounts(options: AccountsOptions): Accounts {
   return {
     hasUsers: () => hasUsers(db),
     bootstrapAdmin: (token) => db.tx((tx) => bootstrapAdmin(tx, token)),
-    authenticate: (header, origin) =>
-      authenticate({ db, refuse }, header, {
-        address: origin.ip === null ? null : plainAddress(origin.ip),
-        userAgent: origin.userAgent,
-      }),
+    authenticate: (header, origin) => authenticate(presenter, header, addressOf(origin)),
+    authenticateSession: (secret, origin, isUse) =>
+      authenticateSession(presenter, secret, addressOf(origin), isUse),
+    createLoginCode: (caller, origin) => createLoginCode(db, caller, addressOf(origin)),
+    openSession: (proof, origin) => openSession(presenter, proof, addressOf(origin)),
+    endSession: (caller, origin) => endSession(db, caller, addressOf(origin)),
     listUsers: (viewer, page) => db.as(viewer, (tx) => listUsers(tx, page)),
     async readUser(viewer, id) {
       const user = await db.as(viewer, (tx) => readUser(tx, id));
@@ -119,6 +139,7 @@ export function createAccounts(options: AccountsOptions): Accounts {
     revokeToken: (actor, id) => db.tx((tx) => revoke(tx, actor, id)),
     eraseUser: (actor, id) => eraseUser(options, actor, id),
     async sweep() {
+      await deleteOldLogins(db, idleSeconds);
       const ended = await endAll(supervisor, await listAtWorkOfDisabled(db, 1_000));
       const ids = await listBeingErased(db, 100);
       for (const id of ids) await finishErasure(options, supervisor, id);
@@ -127,9 +148,14 @@ export function createAccounts(options: AccountsOptions): Accounts {
   };
 }
 
+function addressOf({ ip, userAgent }: Origin): Address {
+  return { address: ip === null ? null : plainAddress(ip), userAgent };
+}
+
 async function revoke(tx: Tx, actor: Actor, id: string): Promise<void> {
   const revoked = await revokeToken(tx, id, actor.role === 'admin' ? null : actor.userId);
   if (revoked === undefined) throw new Fault('not_found', `there is no token ${id} that you may revoke`);
+  await deleteLoginsOfToken(tx, id);
   await insertEvent(tx, {
     instanceId: null,
     userId: revoked.user_id,

@@ -4,7 +4,7 @@ import { scopes as allScopes, type Scope } from '../api/contract.ts';
 import { Fault } from '../base/errors.ts';
 import { hashToken } from '../base/tokens.ts';
 import type { Db } from '../db/pool.ts';
-import { presentToken } from '../db/queries/api-tokens.ts';
+import { type PresentedToken, presentToken } from '../db/queries/api-tokens.ts';
 import type { Refusal } from './refusals.ts';
 
 /** Who asks, and what the token they showed allows. */
@@ -21,6 +21,14 @@ export interface Caller {
   readonly rateLimitPerMinute: number | null;
   readonly allowedCidrs: readonly string[] | null;
   readonly expiresAt: Date | null;
+  /** The session whose cookie was shown in place of the token. */
+  readonly session: { readonly id: string; readonly expiresAt: Date; readonly seenAt: Date } | null;
+}
+
+/** Where a caller is: plain address and user agent, for the network check and the event. */
+export interface Address {
+  readonly address: string | null;
+  readonly userAgent: string | null;
 }
 
 /** Whether the token allows what needs `scope`. The scope admin, of an admin, allows everything. */
@@ -39,15 +47,13 @@ export interface Presenter {
   readonly refuse: (refusal: Refusal) => void;
 }
 
-/**
- * Finds who a header speaks for.
- * @param from where the caller is: plain address and user agent, for the network check and the event
- */
+/** Finds who a header speaks for. */
 export async function authenticate(
-  { db, refuse }: Presenter,
+  presenter: Presenter,
   header: string | undefined,
-  from: { readonly address: string | null; readonly userAgent: string | null },
+  from: Address,
 ): Promise<Caller> {
+  const { db, refuse } = presenter;
   const token = bearerOf(header);
   if (token === undefined) {
     if (header !== undefined) refuse({ ...from, reason: 'not an API token', userId: null });
@@ -61,6 +67,11 @@ export async function authenticate(
     refuse({ ...from, reason: 'unknown', userId: null });
     throw new Fault('unauthorized', 'the API token is not known here');
   }
+  return callerOf(presenter, found, from);
+}
+
+/** The caller that a token which was found stands for. @throws Fault unauthorized, forbidden when it is refused */
+export function callerOf({ refuse }: Presenter, found: PresentedToken, from: Address): Caller {
   if (found.refused !== null) {
     refuse({ ...from, reason: found.refused, userId: found.user_id });
     throw refusalFault(found.refused);
@@ -77,6 +88,7 @@ export async function authenticate(
     rateLimitPerMinute: found.rate_limit_per_minute,
     allowedCidrs: found.allowed_cidrs,
     expiresAt: found.expires_at,
+    session: null,
   };
 }
 

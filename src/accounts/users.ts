@@ -4,6 +4,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { Fault, fieldFault } from '../base/errors.ts';
 import { brokenConstraint, type Db } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
+import { deleteLoginsOfUser } from '../db/queries/sessions.ts';
 import {
   insertUser,
   lockUserAmongAdmins,
@@ -68,6 +69,7 @@ export async function changeUser(db: Db, actor: Actor, id: string, patch: UserPa
       );
     }
     const after = await updateUser(tx, id, patch);
+    if (after.disabled_at !== null) await deleteLoginsOfUser(tx, id);
     await insertEvent(tx, {
       instanceId: null,
       userId: id,

@@ -1,5 +1,5 @@
-// Who asks, before anything of the body is read: address within its rate, token known and still good, scope enough,
-// token within its rate. It refuses with 401, 403 and 429; what it finds stands in request.caller from then on.
+// Who asks, before anything of the body is read: address within its rate, token or session known and still good, scope
+// enough, token within its rate. It refuses with 401, 403 and 429; what it finds stands in request.caller from then on.
 import rateLimit from '@fastify/rate-limit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Accounts } from '../accounts/accounts.ts';
@@ -8,6 +8,7 @@ import { Fault } from '../base/errors.ts';
 import type { Actor } from '../instances/types.ts';
 import type { ApiLimits } from './context.ts';
 import type { Scope } from './contract.ts';
+import { cookieOf, type OwnAddress, refuseForged, takeCookie } from './cookie.ts';
 import type { SharedRates } from './shared-rates.ts';
 
 declare module 'fastify' {
@@ -22,15 +23,18 @@ interface Exchange {
   readonly reply: FastifyReply;
 }
 
-/** What a route asks of its caller: nothing, any good API token, or one with a scope. */
-export type Access = 'public' | 'anyone' | Scope;
+/** What a route asks of its caller: nothing, a session's cookie, any good API token, or one with a scope. */
+export type Access = 'public' | 'session' | 'anyone' | Scope;
 
 export interface Gate {
   /** The hook for routes with this access; undefined when there is nothing to check. */
   hook(access: Access): ((request: FastifyRequest, reply: FastifyReply) => Promise<void>) | undefined;
+  /** Counts a login that was refused against its address. */
+  readonly holdRefused: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 }
 
 interface GateOptions {
+  readonly own: OwnAddress;
   readonly accounts: Accounts;
   readonly limits: ApiLimits;
   /** What the other supervisors have let through. */
@@ -40,7 +44,7 @@ interface GateOptions {
 /** Prepares the checks. Every request, known route or not, counts against its address. */
 export async function createGate(
   app: FastifyInstance,
-  { accounts, limits, rates }: GateOptions,
+  { accounts, limits, rates, own }: GateOptions,
 ): Promise<Gate> {
   await app.register(rateLimit, { global: false });
   app.decorateRequest('caller', null);
@@ -73,20 +77,26 @@ export async function createGate(
   app.addHook('onRequest', (request, reply) => hold(address, 'address', { request, reply }));
   app.addHook('onClose', async () => rates.stop());
 
+  const holdRefused: Gate['holdRefused'] = (request, reply) => hold(refusals, 'refused', { request, reply });
+
   return {
+    holdRefused,
     hook(access) {
       if (access === 'public') return undefined;
       return async (request, reply) => {
         try {
-          request.caller = await accounts.authenticate(singleAuthorization(request), originOf(request));
+          request.caller = await callerBehind(accounts, request, { isUse: true, only: access });
         } catch (error) {
+          if (!(error instanceof Fault) || error.status !== 401) throw error;
           // Guessing is not stopped by this, it is hopeless anyway; its cost is.
-          if (error instanceof Fault && error.status === 401)
-            await hold(refusals, 'refused', { request, reply });
+          await holdRefused(request, reply);
+          if (cookieOf(request) !== undefined) takeCookie(reply, own);
           throw error;
         }
+        const secret = cookieOf(request);
+        if (secret !== undefined) refuseForged(request, own, secret);
         await hold(token, 'token', { request, reply });
-        if (access !== 'anyone' && !allows(request.caller, access)) {
+        if (access !== 'anyone' && access !== 'session' && !allows(request.caller, access)) {
           throw new Fault(
             'forbidden',
             `this needs an API token with the scope "${access}"${ofAdmin(access)}`,
@@ -101,6 +111,22 @@ export async function createGate(
 function listIn(reply: FastifyReply, name: string, item: string): void {
   const items = reply.getHeader(name);
   reply.header(name, items === undefined ? item : `${items}, ${item}`);
+}
+
+/**
+ * Who a request speaks for: the header, where there is one, or else the cookie.
+ * @throws Fault unauthorized, forbidden, malformed_request
+ */
+export function callerBehind(
+  accounts: Accounts,
+  request: FastifyRequest,
+  { isUse, only }: { readonly isUse: boolean; readonly only?: Access | undefined },
+): Promise<Caller> {
+  const header = singleAuthorization(request);
+  const secret = cookieOf(request);
+  if (secret !== undefined) return accounts.authenticateSession(secret, originOf(request), isUse);
+  if (only === 'session') throw new Fault('unauthorized', 'there is no session: log in first');
+  return accounts.authenticate(header, originOf(request));
 }
 
 const ofAdmin = (access: Scope): string => (access === 'admin' ? ', of an admin' : '');
@@ -129,7 +155,7 @@ export function actorOf(request: FastifyRequest): Actor {
   return { userId: caller.userId, role: caller.actsAsAdmin ? 'admin' : 'user', ...originOf(request) };
 }
 
-/** The token itself, for deriving keys from it. */
-export function apiTokenOf(request: FastifyRequest): string {
-  return bearerOf(request.headers.authorization) ?? '';
+/** The token itself, or the secret of the session, for deriving keys from it. */
+export function secretOf(request: FastifyRequest): string {
+  return cookieOf(request) ?? bearerOf(request.headers.authorization) ?? '';
 }

@@ -334,6 +334,30 @@ export const meSchema = userSchema
   .meta({ id: 'Me' });
 export type MeView = z.infer<typeof meSchema>;
 
+export const loginSchema = z
+  .strictObject({
+    login_code: z.string().min(1).max(512).optional(),
+    api_token: z.string().min(1).max(512).optional(),
+  })
+  .meta({ id: 'Login' });
+
+export const sessionSchema = z
+  .object({
+    csrf_token: z.string().meta({ description: 'Goes into X-CSRF-Token of every request but GET and HEAD' }),
+    expires_at: time,
+    server_time: time,
+    user: z.object({ id: z.uuid(), email: z.string(), name: z.string(), role: z.enum(['user', 'admin']) }),
+    acts_as_admin: z.boolean(),
+    scopes: z.array(z.enum(scopes)),
+  })
+  .meta({ id: 'Session', description: 'A login to the dashboard, not an MCP session' });
+export type SessionView = z.infer<typeof sessionSchema>;
+
+export const loginLinkSchema = z
+  .object({ url: z.string(), expires_at: time, server_time: time })
+  .meta({ id: 'LoginLink' });
+export type LoginLinkView = z.infer<typeof loginLinkSchema>;
+
 export const masterKeySchema = z
   .object({
     key_id: z.string(),

@@ -1,5 +1,5 @@
 // Idempotency-Key on POST: a request that is repeated because its answer got lost is answered again, not done again.
-// The answer is kept for a day, sealed under a key derived from the caller's API token and the Idempotency-Key. The
+// The answer is kept for a day, sealed under a key derived from the caller's API token (or session) and the Idempotency-Key. The
 // database has neither, so an access token in an answer is never stored in the open, and only the same caller with
 // the same key can have it again. What was refused is not kept: nothing happened, and a retry may do better.
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
@@ -18,8 +18,8 @@ const runSeconds = 300;
 export interface IdempotentRequest {
   readonly db: Db;
   readonly tokenId: string;
-  /** The API token itself, from the request's own header. */
-  readonly apiToken: string;
+  /** The API token itself, from the request's own header, or the secret of its session. */
+  readonly secret: string;
   readonly key: string;
   readonly method: string;
   readonly path: string;
@@ -85,7 +85,7 @@ function changedNothing(error: unknown): boolean {
 }
 
 function derive(request: IdempotentRequest): { readonly seal: Buffer; readonly mac: Buffer } {
-  const bytes = Buffer.from(hkdfSync('sha256', request.apiToken, request.key, 'minimcp idempotency v1', 64));
+  const bytes = Buffer.from(hkdfSync('sha256', request.secret, request.key, 'minimcp idempotency v1', 64));
   return { seal: bytes.subarray(0, 32), mac: bytes.subarray(32) };
 }
 

@@ -1,6 +1,7 @@
 // The socket side of the API: listening, closing within a bound, and answering what is not HTTP enough for a handler.
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { Fault } from '../base/errors.ts';
 import { findPortHolder } from '../runtime/port-holder.ts';
@@ -53,4 +54,9 @@ export async function listen(
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.port : port;
   return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`;
+}
+
+/** The URL somebody else can open: one that listens everywhere is reached by this machine's name. */
+export function reachable(url: string): string {
+  return url.replace(/\/\/(?:0\.0\.0\.0|\[::\])(?=:)/, `//${hostname()}`);
 }

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { z } from 'zod';
 import { Fault } from '../base/errors.ts';
-import { actorOf, apiTokenOf, callerOf, type Gate } from './auth.ts';
+import { actorOf, callerOf, type Gate, secretOf } from './auth.ts';
 import { wrongText } from './body.ts';
 import { idempotently, type PlainAnswer } from './idempotency.ts';
 import type { Answer, ApiContext, Call, Operation } from './operation.ts';
@@ -96,7 +96,7 @@ async function answerOnce(
     {
       db: api.db,
       tokenId: call.caller.tokenId,
-      apiToken: apiTokenOf(request),
+      secret: secretOf(request),
       key,
       method: request.method,
       path: request.url,

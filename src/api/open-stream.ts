@@ -1,6 +1,6 @@
 // Answers a request with a stream of events: the headers, the caller's right to look, checked again while it lasts.
 import type { Readable } from 'node:stream';
-import { originOf } from './auth.ts';
+import { callerBehind } from './auth.ts';
 import type { Call } from './operation.ts';
 import type { SseEvent } from './streams.ts';
 
@@ -13,7 +13,7 @@ export function openStream(
   const stream = api.streams.open({
     caller: call.caller,
     signal: call.signal,
-    recheck: () => api.accounts.authenticate(request.headers.authorization, originOf(request)),
+    recheck: () => callerBehind(api.accounts, request, { isUse: false }),
     onBroken: (error) => api.log.error({ err: error, request_id: request.id }, 'a stream broke'),
     source,
   });

@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { cookieName } from './cookie.ts';
 import { answerExamples, bodyExamples, problemExample } from './examples.ts';
 import { problemType } from './problems.ts';
 import { routes } from './routes.ts';
@@ -20,6 +21,12 @@ const headerParameters = {
     in: 'header',
     description: 'Any text of your own: a repeated request with it is answered again, not done again',
     schema: { type: 'string', maxLength: 255 },
+  },
+  CsrfToken: {
+    name: 'X-CSRF-Token',
+    in: 'header',
+    description: 'With a cookie in place of an API token: the csrf_token of GET /session',
+    schema: { type: 'string' },
   },
   PreferWait: {
     name: 'Prefer',
@@ -84,9 +91,10 @@ interface Facts {
 function factsOf(operationId: string): Facts {
   const route = routes.find(([, , , operation]) => operation.id === operationId);
   if (route === undefined) return { headers: [], needsBody: false };
-  const [method, , , operation] = route;
+  const [method, , access, operation] = route;
   return {
     headers: [
+      ...(method !== 'GET' && access !== 'public' ? (['CsrfToken'] as const) : []),
       ...(method === 'POST' ? (['IdempotencyKey'] as const) : []),
       ...(operation.waits === true ? (['PreferWait'] as const) : []),
       ...(operation.resumes === true ? (['LastEventId'] as const) : []),
@@ -124,6 +132,12 @@ export async function registerOpenapi(app: FastifyInstance, options: OpenapiOpti
             type: 'http',
             scheme: 'bearer',
             description: 'An API token, mmt_…; never an access token',
+          },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: cookieName,
+            description: 'The cookie of POST /session; counts where there is no Authorization header',
           },
         },
       },

@@ -13,6 +13,10 @@ export interface ApiContext extends ApiOptions {
   readonly streams: Streams;
   /** Aborts when the API closes. */
   readonly closing: AbortSignal;
+  /** Counts a login that was refused against its address. @throws Fault rate_limited */
+  readonly holdRefused: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+  /** The address users open: the public one, or where the API listens. */
+  readonly baseUrl: () => string;
   /** The OpenAPI document, once every route is there. */
   readonly openapi: () => unknown;
 }

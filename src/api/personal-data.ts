@@ -13,6 +13,7 @@ import {
   type PersonalRow,
   pageInstancesOf,
   pageKeysOf,
+  pageSessionsOf,
   pageTokensOf,
 } from '../db/queries/personal-data.ts';
 import { dataOf, type Scope } from './contract.ts';
@@ -76,6 +77,7 @@ const parts: readonly (readonly [
   of: (call: Reader, userId: string) => AsyncIterable<Line>,
 ])[] = [
   ['api_token', 'tokens:write', rowsOf('api_token', pageTokensOf)],
+  ['session', 'tokens:write', rowsOf('session', pageSessionsOf)],
   ['api_key', 'keys:read', rowsOf('api_key', pageKeysOf)],
   ['instance', 'instances:read', rowsOf('instance', pageInstancesOf)],
   ['event', 'instances:read', events],

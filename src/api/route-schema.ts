@@ -1,5 +1,6 @@
 // The schemas of a route as the framework and the OpenAPI document want them. Pure.
 import { z } from 'zod';
+import type { Access } from './auth.ts';
 import { problemSchema } from './contract.ts';
 import type { Answer } from './operation.ts';
 import { problemType } from './problems.ts';
@@ -22,11 +23,16 @@ export function schemaOf([, url, access, operation]: Route): Record<string, unkn
     response,
     ...(operation.params === undefined ? {} : { params: operation.params }),
     ...(operation.body === undefined ? {} : { body: operation.body }),
-    ...(access === 'public' ? { security: [] } : { security: [{ apiToken: scopeOf(access) }] }),
+    security: securityOf(access),
   };
 }
 
-const scopeOf = (access: string): string[] => (access === 'anyone' ? [] : [access]);
+function securityOf(access: Access): Record<string, string[]>[] {
+  if (access === 'public') return [];
+  if (access === 'session') return [{ session: [] }];
+  const scopes = access === 'anyone' ? [] : [access];
+  return [{ apiToken: scopes }, { session: scopes }];
+}
 
 function responseOf(answer: Answer): unknown {
   if (answer === null) return z.undefined().meta({ description: 'Done; there is nothing to say' });

@@ -1,5 +1,5 @@
 // Start reading here: every route, what it asks of its caller, and the operation behind it. 'public' needs no token,
-// 'anyone' any good API token, the rest the scope they name; an admin with the scope admin may do everything.
+// 'session' a cookie, 'anyone' any good API token or a cookie, the rest the scope they name; an admin with the scope admin may do everything.
 // A user sees their own things, whatever the scope; only admins with the scope admin see everyone's.
 
 import type { Access } from './auth.ts';
@@ -23,6 +23,7 @@ import { drain, listAllNodes, listNodePorts } from './machines.ts';
 import { createApiToken, getMe, listApiTokens, revokeApiToken } from './me.ts';
 import type { Operation } from './operation.ts';
 import { eraseUser, exportMe, exportUser } from './personal-data.ts';
+import { createLoginLink, endSession, getSession, openSession } from './session.ts';
 import { listSettings, putSetting } from './settings.ts';
 import { createType, getType, listTypes, patchType } from './types.ts';
 import { createUser, getUser, listUsers, patchUser } from './users.ts';
@@ -37,6 +38,11 @@ export const routes: readonly Route[] = [
   ['GET', '/readyz', 'public', ready],
   ['GET', '/metrics', 'metrics:read', metrics],
   ['GET', `${v1}/openapi.json`, 'public', openapi],
+
+  ['POST', `${v1}/session`, 'public', openSession],
+  ['GET', `${v1}/session`, 'session', getSession],
+  ['DELETE', `${v1}/session`, 'session', endSession],
+  ['POST', `${v1}/login-links`, 'anyone', createLoginLink],
 
   ['GET', `${v1}/mcp-types`, 'instances:read', listTypes],
   ['GET', `${v1}/mcp-types/:name`, 'instances:read', getType],

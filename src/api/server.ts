@@ -1,6 +1,7 @@
 // The control API as one HTTP server. It checks who asks and what, hands the work to the rooms, and answers; it holds
 // no state a restart would miss. A failure of a room becomes a problem with a registered code.
 import { randomUUID } from 'node:crypto';
+import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
 import fastify, {
   type FastifyBaseLogger,
@@ -13,7 +14,7 @@ import { Fault } from '../base/errors.ts';
 import { createGate } from './auth.ts';
 import { parseBody } from './body.ts';
 import { type ApiOptions, defaultLimits } from './context.ts';
-import { close, listen, refuseUnreadable } from './listening.ts';
+import { close, listen, reachable, refuseUnreadable } from './listening.ts';
 import { registerMetrics } from './metrics.ts';
 import { bodyBytesMax, mount } from './mount.ts';
 import { finishDocument, registerOpenapi } from './openapi.ts';
@@ -25,6 +26,8 @@ import { createStreams } from './streams.ts';
 
 export interface Api {
   readonly app: FastifyInstance;
+  /** The address users open, once it listens. */
+  readonly baseUrl: () => string;
   /** Starts to listen; port 0 takes any free one. @returns the URL. Throws port_in_use. */
   listen(address: { readonly host: string; readonly port: number }): Promise<string>;
   /** Ends every stream, finishes what is in hand, takes nothing new. */
@@ -48,10 +51,14 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 
   const streams = createStreams(limits);
   let document: unknown;
+  let listening = '';
+  const { db, accounts, log } = options;
   const api: ApiContext = {
     ...options,
     streams,
     closing: closing.signal,
+    holdRefused: (request, reply) => gate.holdRefused(request, reply),
+    baseUrl: () => options.publicUrl ?? listening,
     openapi: () => {
       document ??= finishDocument(app.swagger());
       return document;
@@ -71,9 +78,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     done();
   });
   await registerOpenapi(app, { version: options.node.version, publicUrl: options.publicUrl });
-  const { db, accounts, log } = options;
+  await app.register(cookie);
   const rates = createSharedRates({ db, nodeId: options.node.id, log });
-  const gate = await createGate(app, { accounts, limits, rates });
+  const gate = await createGate(app, { accounts, limits, rates, own: options });
   registerMetrics(app, { ...options, streams });
   for (const route of routes) mount(app, api, gate, route);
   answerUnknownRoutes(app);
@@ -81,7 +88,12 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 
   return {
     app,
-    listen: (address) => listen(app, address),
+    baseUrl: api.baseUrl,
+    async listen(address) {
+      const url = await listen(app, address);
+      listening = reachable(url);
+      return url;
+    },
     close: () => close(app),
   };
 }

@@ -3,6 +3,7 @@
 // the source is asked for the next event when the last one is on its way.
 import { Readable } from 'node:stream';
 import type { Caller } from '../accounts/authenticate.ts';
+import { monotonicMs } from '../base/clock.ts';
 import { Fault } from '../base/errors.ts';
 import type { ApiLimits } from './context.ts';
 
@@ -85,8 +86,13 @@ async function* frames(
 ): AsyncGenerator<string> {
   try {
     yield 'retry: 2000\n\n';
+    let checkedMs = monotonicMs();
     for await (const item of withBeats(request.source(signal), limits.heartbeatMs, signal)) {
-      if (item === beat) await stillAllowed(request);
+      // A stream that is never still is checked as often as one that is.
+      if (item === beat || monotonicMs() - checkedMs >= limits.heartbeatMs) {
+        await stillAllowed(request);
+        checkedMs = monotonicMs();
+      }
       watch(true);
       yield item === beat ? ': still here\n\n' : frameOf(item);
       watch(false);

@@ -29,6 +29,16 @@ export const errorRegistry = {
     title: 'Not allowed',
     remedy: 'Ask an admin, or use a token with the scope named in detail.',
   },
+  csrf_token_wrong: {
+    status: 403,
+    title: 'The X-CSRF-Token is missing or wrong',
+    remedy: 'With a cookie, changes need the csrf_token of GET /api/v1/session in that header.',
+  },
+  foreign_origin: {
+    status: 403,
+    title: 'Another site asks',
+    remedy: 'Open the dashboard under its own address; behind a proxy set MINIMCP_PUBLIC_URL to it.',
+  },
   not_found: {
     status: 404,
     title: 'Not there, or not yours',

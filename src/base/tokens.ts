@@ -2,8 +2,11 @@
 // is enough because 32 random bytes cannot be guessed back.
 import { createHash, randomBytes } from 'node:crypto';
 
-/** Access tokens reach one instance, API tokens the control API. The prefix keeps one from passing for the other. */
-export type TokenPrefix = 'mcp_' | 'mmt_';
+/**
+ * Access tokens reach one instance, API tokens the control API; a session's secret stands in a cookie, a login code opens
+ * one session. The prefix keeps one from passing for the other.
+ */
+export type TokenPrefix = 'mcp_' | 'mmt_' | 'mms_' | 'mml_';
 
 /** A fresh token: the prefix and 32 random bytes in base64url. */
 export function newToken(prefix: TokenPrefix): string {

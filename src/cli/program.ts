@@ -6,6 +6,7 @@ import { addCompletion } from './commands/completion.ts';
 import { addConfig } from './commands/config.ts';
 import { addConnect } from './commands/connect.ts';
 import { addDaemon } from './commands/daemon.ts';
+import { addDashboard } from './commands/dashboard.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDisconnect } from './commands/disconnect.ts';
 import { addDrain } from './commands/drain.ts';
@@ -114,7 +115,7 @@ type Add = (program: Command, surroundings: Surroundings) => void;
 
 /** In the order in which somebody new needs them. */
 const groups: readonly (readonly [heading: string, ...adds: Add[]])[] = [
-  ['The daemon of this machine:', addDaemon, addDemo],
+  ['The daemon of this machine:', addDaemon, addDashboard, addDemo],
   ['Instances:', addRun, addLs, addShow, addLogs, addStats, addChanges],
   ['Clients:', addConnect, addDisconnect, addConfig],
   ['Types and keys:', addTypes, addKeys],

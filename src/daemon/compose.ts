@@ -7,6 +7,7 @@ import { createAccounts } from '../accounts/accounts.ts';
 import { createSettings } from '../accounts/settings.ts';
 import type { Health } from '../api/context.ts';
 import { type Api, createApi } from '../api/server.ts';
+import { loginUrl } from '../api/session.ts';
 import { nowMs } from '../base/clock.ts';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -68,6 +69,8 @@ export interface House {
   stop(): Promise<void>;
   /** Where the API listens, once started. */
   url(): string;
+  /** A link that logs the first admin in to the dashboard, once; undefined where their token is not kept or not good. */
+  loginLink(): Promise<string | undefined>;
 }
 
 /** Starts that may wait for their turn on this node; past it, requests are refused. */
@@ -199,7 +202,7 @@ async function furnish(
     },
   });
   const accounts = createAccounts({ db, log, manager });
-  await seedAdmin(accounts, config, log);
+  const adminToken = await seedAdmin(accounts, config, log);
 
   const clock = {
     ...{ db, fence, nodeId, apply, effects, log, say },
@@ -306,6 +309,12 @@ async function furnish(
     start: () => startAll(services, log),
     stop: () => stopAll([database, node, ...services], log),
     url: door.url,
+    loginLink: async () => {
+      if (adminToken === undefined) return undefined;
+      const nowhere = { ip: null, userAgent: null };
+      const caller = await accounts.authenticate(`Bearer ${adminToken}`, nowhere).catch(() => undefined);
+      return caller && loginUrl(api.baseUrl(), (await accounts.createLoginCode(caller, nowhere)).code);
+    },
   };
 }
 

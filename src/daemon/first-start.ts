@@ -33,23 +33,29 @@ export async function seedPool(db: Db, settings: Settings, config: Config): Prom
 
 /**
  * Makes sure that there is an admin whose token is in <data>/admin-token (0600).
+ * @returns the token; undefined where it is not kept and there are users
  * @throws Fault config_invalid when MINIMCP_ADMIN_TOKEN cannot be one
  */
-export async function seedAdmin(accounts: Accounts, config: Config, log: Logger): Promise<void> {
+export async function seedAdmin(
+  accounts: Accounts,
+  config: Config,
+  log: Logger,
+): Promise<string | undefined> {
   const file = join(config.dataDir, 'admin-token');
   const kept = await readFile(file, 'utf8').then(
     (text) => text.trim(),
     () => undefined,
   );
-  if (config.adminToken === undefined && kept === undefined && (await accounts.hasUsers())) return;
+  if (config.adminToken === undefined && kept === undefined && (await accounts.hasUsers())) return undefined;
   const token = config.adminToken ?? kept ?? newToken('mmt_');
   // Written before it is valid: a token nobody knows would be of no use.
   if (token !== kept) await replaceFile(file, `${token}\n`);
   const outcome = await accounts.bootstrapAdmin(token);
-  if (outcome === 'known') return;
+  if (outcome === 'known') return token;
   log.info({ file }, 'the admin token is in this file');
   // Once, and past the log, which keeps no tokens: to the person in front of the terminal.
   if (config.adminToken === undefined && config.pretty) process.stdout.write(`\n  admin token: ${token}\n\n`);
+  return token;
 }
 
 const daemonFile = (dataDir: string): string => join(dataDir, 'daemon.json');

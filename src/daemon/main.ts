@@ -6,8 +6,11 @@ import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { Fault, messageOf } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
-import { compose } from './compose.ts';
+import { compose, type House } from './compose.ts';
 import { type Config, readConfig } from './config.ts';
+
+/** In the log, which keeps no secrets. */
+const dashboardHint = '"minimcp dashboard" prints a link';
 
 /** Longest a stop may take before the process exits anyway, milliseconds. */
 const stopMsMax = 10_000;
@@ -59,7 +62,8 @@ async function runUntilStopped(config: Config, log: Logger): Promise<number> {
     });
     try {
       await house.start();
-      log.info({ url: house.url(), node: config.nodeId }, 'ready');
+      log.info({ url: house.url(), node: config.nodeId, dashboard: dashboardHint }, 'ready');
+      if (config.pretty) await showDashboard(house);
       await aborted(stopping.signal);
     } catch (error) {
       exitCode = exitCodeOf(error);
@@ -74,6 +78,13 @@ async function runUntilStopped(config: Config, log: Logger): Promise<number> {
     process.off('SIGINT', onSignal);
   }
   return exitCode;
+}
+
+/** Past the log: to the person in front of the terminal. */
+async function showDashboard(house: House): Promise<void> {
+  const link = await house.loginLink().catch(() => undefined);
+  if (link !== undefined)
+    process.stdout.write(`\n  dashboard: ${link}\n  (works once, within 10 minutes)\n\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

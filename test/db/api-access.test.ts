@@ -1,12 +1,14 @@
-// Every operation of the OpenAPI document × {no token, unknown, expired, revoked, disabled, wrong scope, right scope}:
-// one table knows every answer. Who may not is told so before the body is looked at.
+// Every operation of the OpenAPI document × {no token, unknown, expired, revoked, disabled, wrong scope, right scope} and
+// × {cookie, cookie without CSRF token, cookie from a foreign page, cookie of nobody}: one table knows every answer. Who may not is told so before the body is looked at.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { scopes as allScopes, type Scope } from '../../src/api/contract.ts';
 import { routes } from '../../src/api/routes.ts';
 import { newToken } from '../../src/base/tokens.ts';
 import { type ApiHouse, openApi } from '../support/api.ts';
+import { type Login, logIn } from '../support/login.ts';
 
 let house: ApiHouse;
+let login: Login;
 const tokens: Record<string, string> = {};
 const userScopes = allScopes.filter((scope) => scope !== 'admin' && scope !== 'metrics:read');
 
@@ -35,6 +37,7 @@ beforeAll(async () => {
     body: { name: 'r', scopes: ['instances:read'] },
   });
   tokens['an admin without the scope'] = reader.json.data.api_token;
+  login = await logIn(house, { api_token: tokens['metrics:read'] });
 });
 afterAll(() => house[Symbol.asyncDispose]());
 
@@ -46,12 +49,17 @@ const named = guarded.map(([method, path, access, { streams }]) => ({
 }));
 
 /** Long streams are ended by whoever opened them; here the status is enough. */
-async function statusOf(method: string, path: string, token: string): Promise<number> {
+async function statusOf(
+  method: string,
+  path: string,
+  token: string,
+  headers: Record<string, string> = {},
+): Promise<number> {
   const end = new AbortController();
   const response = await fetch(`${house.url}${path}`, {
     method,
     signal: end.signal,
-    headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+    headers: { ...headers, ...(token === '' ? {} : { authorization: `Bearer ${token}` }) },
   });
   end.abort();
   return response.status;
@@ -72,7 +80,26 @@ describe.each(named)('$method $path', ({ method, path, access }) => {
     const open = await Promise.all(
       asked.map(async (scope) => ![401, 403].includes(await statusOf(method, path, tokens[scope] ?? ''))),
     );
-    expect(open).toEqual(asked.map((scope) => access === 'anyone' || scope === access || scope === 'admin'));
+    const mayAsk = (scope: Scope) => access === 'anyone' || scope === access || scope === 'admin';
+    expect(open).toEqual(asked.map((scope) => access !== 'session' && mayAsk(scope)));
+  });
+
+  it('takes a cookie like the token behind it, and changes nothing without the CSRF token', async () => {
+    const ask = (headers: Record<string, string>) => statusOf(method, path, '', headers);
+    const csrf = { 'x-csrf-token': login.csrf };
+    const isSafe = method === 'GET';
+    const mayAsk = ['session', 'anyone', 'metrics:read'].includes(access);
+    expect(await ask({ cookie: `minimcp_session=${newToken('mms_')}`, ...csrf })).toBe(401);
+    expect(await ask({ cookie: login.cookie, 'x-csrf-token': `${login.csrf}x` })).toBe(
+      isSafe && mayAsk ? 200 : 403,
+    );
+    expect(await ask({ cookie: login.cookie })).toBe(isSafe && mayAsk ? 200 : 403);
+    expect(await ask({ cookie: login.cookie, origin: 'https://elsewhere.example', ...csrf })).toBe(
+      isSafe && mayAsk ? 200 : 403,
+    );
+    if (method === 'DELETE' && access === 'session') return;
+    const whole = await ask({ cookie: login.cookie, origin: house.url, ...csrf });
+    expect(![401, 403].includes(whole)).toBe(mayAsk);
   });
 
   it("is closed to users where it is the admins' business", async () => {

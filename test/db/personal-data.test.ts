@@ -106,6 +106,7 @@ describe('an export', () => {
       counts: { api_key: 0 },
       omitted: [
         { kind: 'api_token', scope: 'tokens:write' },
+        { kind: 'session', scope: 'tokens:write' },
         { kind: 'instance', scope: 'instances:read' },
         { kind: 'event', scope: 'instances:read' },
         { kind: 'log', scope: 'instances:read' },

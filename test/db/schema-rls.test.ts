@@ -114,6 +114,8 @@ describe('one person', () => {
     ['migrations', 'SELECT * FROM pgmigrations'],
     ['master keys', 'SELECT * FROM crypto_keys'],
     ['idempotency', 'SELECT * FROM idempotency_keys'],
+    ['login codes', 'SELECT * FROM login_codes'],
+    ['sessions', 'DELETE FROM sessions'],
     ['offsets', 'SELECT * FROM log_offsets'],
   ])('may not touch %s: %s', async (_what, sql) => {
     await expect(as(alice.principal, sql)).rejects.toMatchObject(denied);
@@ -123,6 +125,7 @@ describe('one person', () => {
   it.each([
     ['password hashes', 'SELECT password_hash FROM users'],
     ['token hashes', 'SELECT token_hash FROM api_tokens'],
+    ['hashes of sessions', 'SELECT secret_hash FROM sessions'],
     ['sealed keys', 'SELECT encrypted_key FROM api_keys'],
     ['whole rows with them', 'SELECT * FROM api_keys'],
   ])('may not read %s, not even their own', async (_what, sql) => {
@@ -275,7 +278,7 @@ describe('the owner', () => {
       `SELECT count(*) AS n FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
        WHERE p.polname = 'supervisor' AND p.polroles = ARRAY[c.relowner]`,
     );
-    expect(letThrough[0]?.n).toBe(11);
+    expect(letThrough[0]?.n).toBe(12);
   });
 });
 

@@ -54,6 +54,8 @@ export interface ApiHouse extends AsyncDisposable {
   send(method: string, path: string, options?: Send): Promise<Answer>;
   /** A user with an API token of their own. */
   user(name?: string, token?: Record<string, unknown>): Promise<{ id: string; token: string }>;
+  /** What the hourly housekeeping does for accounts. */
+  sweep(): Promise<number>;
   /** Does what a shim's news would: the instance is ready. */
   ready(id: string): Promise<void>;
 }
@@ -164,6 +166,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
   return {
     ...{ url, database, adminToken, nodeId, range, apply, send },
     drains: () => drains,
+    sweep: () => accounts.sweep(),
     setHealth: (wanted) => {
       health = wanted;
     },

@@ -126,12 +126,18 @@ describe.each(operations)('%s', (_, path, operation) => {
     for (const schema of schemas) expect(faultsOf(schema, '')).toEqual([]);
   });
 
-  it('takes a token exactly where the table says', () => {
+  it('takes a token or a cookie exactly where the table says', () => {
     const route = routes.find(
       ([method, url]) => `${method.toLowerCase()} ${url.replaceAll(/:(\w+)/g, '{$1}')}` === _,
     );
-    const scopes = route?.[2] === 'public' ? [] : [{ apiToken: route?.[2] === 'anyone' ? [] : [route?.[2]] }];
-    expect(operation.security).toEqual(scopes);
+    const access = route?.[2] ?? 'public';
+    const scopes = access === 'anyone' ? [] : [access];
+    const either = [{ apiToken: scopes }, { session: scopes }];
+    const schemes = access === 'public' ? [] : access === 'session' ? [{ session: [] }] : either;
+    expect(operation.security).toEqual(schemes);
+    const wantsCsrf = schemes.length > 0 && !_.startsWith('get ');
+    const headers = parametersOf(operation).map((parameter: Json) => parameter.name);
+    expect(headers.includes('X-CSRF-Token')).toBe(wantsCsrf);
   });
 });
 

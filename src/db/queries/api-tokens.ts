@@ -21,7 +21,7 @@ export type ApiTokenRow = z.infer<typeof rowSchema>;
 const columns = `id, user_id, name, prefix, scopes, allowed_cidrs::text[] AS allowed_cidrs, rate_limit_per_minute,
   expires_at, last_used_at, created_at`;
 
-const presentedSchema = z.object({
+export const presentedSchema = z.object({
   token_id: z.string(),
   user_id: z.string(),
   email: z.string(),
@@ -36,6 +36,15 @@ const presentedSchema = z.object({
 /** A token that exists, whose it is, and why it is refused, if it is. */
 export type PresentedToken = z.infer<typeof presentedSchema>;
 
+/** What is read of a token `t` of a user `u` that is presented from the address in parameter 2, and why it is refused. */
+export const presentedColumns = `t.id AS token_id, t.user_id, u.email, u.name, u.role, t.scopes,
+  t.allowed_cidrs::text[] AS allowed_cidrs, t.rate_limit_per_minute, t.expires_at,
+  CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
+    WHEN t.expires_at <= clock_timestamp() THEN 'expired'
+    WHEN u.disabled_at IS NOT NULL OR u.deleted_at IS NOT NULL THEN 'disabled'
+    WHEN t.allowed_cidrs IS NOT NULL AND NOT coalesce($2::inet <<= ANY(t.allowed_cidrs), false) THEN 'network'
+  END AS refused`;
+
 /**
  * Finds a token by its hash, and notes its use at most once a minute.
  * @param address where the caller is, or null when it is not known
@@ -47,14 +56,7 @@ export async function presentToken(
 ): Promise<PresentedToken | undefined> {
   const rows = await q.query(
     `WITH found AS (
-       SELECT t.id AS token_id, t.user_id, u.email, u.name, u.role, t.scopes, t.allowed_cidrs::text[] AS allowed_cidrs,
-         t.rate_limit_per_minute, t.expires_at, t.last_used_at,
-         CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
-           WHEN t.expires_at <= clock_timestamp() THEN 'expired'
-           WHEN u.disabled_at IS NOT NULL OR u.deleted_at IS NOT NULL THEN 'disabled'
-           WHEN t.allowed_cidrs IS NOT NULL AND NOT coalesce($2::inet <<= ANY(t.allowed_cidrs), false) THEN 'network'
-         END AS refused
-       FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1
+       SELECT ${presentedColumns}, t.last_used_at FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1
      ), used AS (
        UPDATE api_tokens SET last_used_at = clock_timestamp() FROM found
        WHERE api_tokens.id = found.token_id AND found.refused IS NULL

@@ -29,6 +29,13 @@ export function pageTokensOf(q: Queryable, wanted: PersonalPage): Promise<Person
   return page(q, sql, wanted);
 }
 
+/** The person's logins to the dashboard. */
+export function pageSessionsOf(q: Queryable, wanted: PersonalPage): Promise<PersonalRow[]> {
+  const sql = `SELECT id, token_id, created_at, last_used_at, expires_at FROM sessions
+    WHERE user_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3`;
+  return page(q, sql, wanted);
+}
+
 /** The person's API keys, by hint. */
 export function pageKeysOf(q: Queryable, wanted: PersonalPage): Promise<PersonalRow[]> {
   const sql = `SELECT k.id, t.name AS mcp_type, k.key_hint, k.is_active, k.created_at, k.updated_at, k.expires_at
