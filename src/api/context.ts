@@ -127,6 +127,8 @@ export interface ApiOptions {
   readonly requestDrain: (options: { readonly endInstances: boolean }) => Promise<void>;
   readonly registry: Registry;
   readonly logFigures: () => LogFigures;
+  /** Where the dashboard's files are, once they are built. */
+  readonly pageDir: string;
   readonly node: { readonly id: string; readonly version: string };
   readonly log: Logger;
   /** The base users see when a proxy stands in front; forwarded addresses are then believed from loopback. */

@@ -202,6 +202,25 @@ export const statsSchema = z
   .meta({ id: 'Stats' });
 export type StatsView = z.infer<typeof statsSchema>;
 
+export const usageSampleSchema = z
+  .object({
+    at: time,
+    cpu_percent: z.number().nullable(),
+    memory_bytes: z.number().nullable(),
+    requests: z.int().meta({ description: 'Counted since its shim began: the highest of the span' }),
+    in_flight: z.number(),
+    sessions: z.number(),
+  })
+  .meta({ id: 'UsageSample' });
+export const usageCourseSchema = z
+  .object({
+    instance_id: z.uuid(),
+    at: z.array(time),
+    cpu_percent: z.array(z.number().nullable()),
+    memory_bytes: z.array(z.number().nullable()),
+  })
+  .meta({ id: 'UsageCourse', description: 'Columns of equal length, oldest first' });
+
 export const userSchema = z
   .object({
     id: z.uuid(),
@@ -358,6 +377,19 @@ export const loginLinkSchema = z
   .meta({ id: 'LoginLink' });
 export type LoginLinkView = z.infer<typeof loginLinkSchema>;
 
+const count = z.int().min(0);
+export const summarySchema = z
+  .object({
+    instances: z.object(Object.fromEntries(statuses.map((status) => [status, count]))),
+    leases_ending_within_hour: count,
+    ports: z
+      .object({ free: count, held: count, quarantined: count })
+      .nullable()
+      .meta({ description: 'Of all nodes; null but for admins' }),
+    server_time: time,
+  })
+  .meta({ id: 'Summary' });
+
 export const masterKeySchema = z
   .object({
     key_id: z.string(),
@@ -385,11 +417,25 @@ export const listQuerySchema = z.strictObject({
   cursor: z.string().max(200).optional(),
 });
 
+const instanceSorts = [
+  'created_at',
+  'expires_at',
+  'last_accessed',
+  'name',
+  'status',
+  'mcp_type',
+] as const;
+
 export const instanceQuerySchema = listQuerySchema.extend({
   status: z.enum(statuses).optional(),
   mcp_type: z.string().max(50).optional(),
   user_id: z.uuid().optional(),
   include_ended: z.stringbool().optional().meta({ description: 'Also those whose lease is over' }),
+  q: z.string().min(1).max(63).optional().meta({ description: 'Part of the name, or how the id begins' }),
+  sort: z
+    .enum(instanceSorts.flatMap((column) => [column, `-${column}`] as const))
+    .default('-created_at')
+    .meta({ description: 'With a hyphen: from the end' }),
 });
 
 export const logQuerySchema = z.strictObject({

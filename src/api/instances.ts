@@ -1,11 +1,13 @@
 // Instances: asking for one, finding them, removing one. Every change goes through the manager; what is
 // answered is read again under the caller's rights. 202 says that something is under way, 200 and 201 that it is done.
+import { z } from 'zod';
 import { Fault } from '../base/errors.ts';
 import {
   type InstanceViewRow,
   listInstanceViews,
   readInstanceView,
   readRemovedView,
+  type SortColumn,
 } from '../db/queries/instance-views.ts';
 import {
   createInstanceSchema,
@@ -16,7 +18,7 @@ import {
   listOf,
 } from './contract.ts';
 import { type Call, idParams, operation } from './operation.ts';
-import { answerList, cursorOf, pageOf, readCursor, timeKey } from './paging.ts';
+import { answerList, cursorOf, pageOf, readCursor, timeText } from './paging.ts';
 import { waitIfPreferred } from './prefer.ts';
 import { instanceView } from './views.ts';
 
@@ -29,14 +31,31 @@ export async function requireInstance(call: AnyCall, id: string): Promise<Instan
   return row;
 }
 
+const text = z.string().max(255);
+const sortKeys = {
+  ...{ created_at: timeText, expires_at: timeText, name: text, status: text, mcp_type: text },
+  // Of those that nobody has used yet.
+  last_accessed: z.union([timeText, z.literal('-infinity')]),
+} as const;
+
 export const listInstances = operation({
   id: 'listInstances',
-  summary: 'Instances, newest first; those whose lease is over only on request',
+  summary: 'Instances, newest first unless sorted; those whose lease is over only on request',
   query: instanceQuerySchema,
   answers: { 200: listOf(instanceSchema) },
   async handle(call) {
-    const { limit, cursor, status, mcp_type: typeName, user_id: userId, include_ended: ended } = call.query;
-    const key = readCursor(cursor, timeKey);
+    const {
+      limit,
+      cursor,
+      status,
+      sort,
+      mcp_type: typeName,
+      user_id: userId,
+      include_ended: ended,
+    } = call.query;
+    const by = sort.replace('-', '') as SortColumn;
+    // A cursor goes on in the order it was made in, and in no other.
+    const key = readCursor(cursor, z.tuple([z.literal(sort), sortKeys[by], z.uuid()]));
     const rows = await call.api.db.as(call.principal, (tx) =>
       listInstanceViews(tx, {
         viewerId: call.viewerId,
@@ -44,13 +63,15 @@ export const listInstances = operation({
         status,
         typeName,
         includeEnded: ended ?? false,
-        after: key === null ? null : { sortKey: key[0], id: key[1] },
+        search: call.query.q,
+        sort: { by, descending: sort.startsWith('-') },
+        after: key === null ? null : { sortKey: key[1], id: key[2] },
         limit: limit + 1,
       }),
     );
     const page = pageOf(rows, limit, {
       view: instanceView,
-      cursor: (row) => cursorOf(row.sort_key, row.id),
+      cursor: (row) => cursorOf(sort, row.sort_key, row.id),
     });
     return answerList(call, page, page.data[0]?.server_time);
   },

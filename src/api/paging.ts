@@ -24,8 +24,10 @@ export function readCursor<Key>(cursor: string | undefined, schema: z.ZodType<Ke
   throw new Fault('malformed_request', message, { errors: [{ pointer: '/query/cursor', message }] });
 }
 
-/** Key of lists ordered by time: microseconds as PostgreSQL prints them in UTC, and the id. */
-export const timeKey = z.tuple([z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?$/), z.uuid()]);
+/** A time with its microseconds, as PostgreSQL prints it in UTC. */
+export const timeText = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?$/);
+/** Key of lists ordered by time: the time and the id. */
+export const timeKey = z.tuple([timeText, z.uuid()]);
 export const idKey = z.tuple([z.uuid()]);
 export const nameKey = z.tuple([z.string().max(255)]);
 

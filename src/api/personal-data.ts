@@ -16,6 +16,7 @@ import {
   pageSessionsOf,
   pageTokensOf,
 } from '../db/queries/personal-data.ts';
+import { pageUsage } from '../db/queries/usage.ts';
 import { dataOf, type Scope } from './contract.ts';
 import { lineView } from './logs.ts';
 import { type Call, idParams, operation } from './operation.ts';
@@ -80,6 +81,7 @@ const parts: readonly (readonly [
   ['session', 'tokens:write', rowsOf('session', pageSessionsOf)],
   ['api_key', 'keys:read', rowsOf('api_key', pageKeysOf)],
   ['instance', 'instances:read', rowsOf('instance', pageInstancesOf)],
+  ['usage', 'instances:read', usage],
   ['event', 'instances:read', events],
   ['log', 'instances:read', logs],
 ];
@@ -138,6 +140,21 @@ async function* events(call: Reader, userId: string): AsyncGenerator<Line> {
       const last = rows.at(-1);
       if (last === undefined || rows.length < pageRows) break;
       after = { sortKey: last.sort_key, id: last.id };
+    }
+  }
+}
+
+async function* usage(call: Reader, userId: string): AsyncGenerator<Line> {
+  for await (const { data } of rowsOf('instance', pageInstancesOf)(call, userId)) {
+    const { id: instanceId } = data as PersonalRow;
+    for (let after: Date | null = null; ; ) {
+      const page = { instanceId, after, limit: pageRows };
+      const rows: Awaited<ReturnType<typeof pageUsage>> = await call.api.db.as(call.principal, (tx) =>
+        pageUsage(tx, page),
+      );
+      for (const row of rows) yield { kind: 'usage', data: { mcp_instance_id: instanceId, ...row } };
+      after = rows.at(-1)?.at ?? null;
+      if (rows.length < pageRows) break;
     }
   }
 }

@@ -25,7 +25,9 @@ import type { Operation } from './operation.ts';
 import { eraseUser, exportMe, exportUser } from './personal-data.ts';
 import { createLoginLink, endSession, getSession, openSession } from './session.ts';
 import { listSettings, putSetting } from './settings.ts';
+import { getSummary } from './summary.ts';
 import { createType, getType, listTypes, patchType } from './types.ts';
+import { getUsage, listAllUsage } from './usage.ts';
 import { createUser, getUser, listUsers, patchUser } from './users.ts';
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -65,6 +67,9 @@ export const routes: readonly Route[] = [
   ['GET', `${v1}/instances/:id/events`, 'instances:read', listInstanceEvents],
   ['GET', `${v1}/instances/:id/stats`, 'instances:read', getStats],
   ['GET', `${v1}/instances/:id/client-config`, 'instances:read', getClientConfig],
+  ['GET', `${v1}/instances/:id/usage`, 'instances:read', getUsage],
+  ['GET', `${v1}/summary`, 'instances:read', getSummary],
+  ['GET', `${v1}/usage`, 'instances:read', listAllUsage],
   ['GET', `${v1}/stream`, 'instances:read', streamChanges],
 
   ['GET', `${v1}/api-keys`, 'keys:read', listKeys],

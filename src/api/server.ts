@@ -19,6 +19,7 @@ import { registerMetrics } from './metrics.ts';
 import { bodyBytesMax, mount } from './mount.ts';
 import { finishDocument, registerOpenapi } from './openapi.ts';
 import type { ApiContext } from './operation.ts';
+import { registerPage } from './page.ts';
 import { answerError, sendFault } from './problems.ts';
 import { routes } from './routes.ts';
 import { createSharedRates } from './shared-rates.ts';
@@ -82,6 +83,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const rates = createSharedRates({ db, nodeId: options.node.id, log });
   const gate = await createGate(app, { accounts, limits, rates, own: options });
   registerMetrics(app, { ...options, streams });
+  await registerPage(app, options.pageDir);
   for (const route of routes) mount(app, api, gate, route);
   answerUnknownRoutes(app);
   await app.ready();

@@ -20,6 +20,7 @@ import { readApiKey } from '../db/queries/api-keys.ts';
 import { readInstance } from '../db/queries/instances.ts';
 import { logChannel } from '../db/queries/logs.ts';
 import { setNodeState } from '../db/queries/nodes.ts';
+import { thinUsage } from '../db/queries/usage.ts';
 import { limitsOf } from '../domain/limits.ts';
 import type { Era } from '../domain/server-type.ts';
 import { createAdmission } from '../instances/admission.ts';
@@ -237,6 +238,7 @@ async function furnish(
       await ensurePartitionsAhead({ db, log });
       await dropOldPartitions({ db, log }, await settings.get('cleanup.retention_days'));
       await retireOld(clock);
+      await thinUsage(db, await settings.get('cleanup.retention_days'));
       await accounts.sweep();
     },
   });
@@ -257,6 +259,7 @@ async function furnish(
       if (endInstances) void endEverything({ db, nodeId, apply, effects }).then(requestStop, requestStop);
     },
     node: { id: nodeId, version },
+    pageDir: join(import.meta.dirname, '../../dist/dashboard'),
     publicUrl: config.publicUrl,
   });
 

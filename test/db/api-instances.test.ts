@@ -168,6 +168,71 @@ describe('a list', () => {
     expect(seen).toEqual(ids);
   });
 
+  it('comes page by page, each once, however it is sorted', async () => {
+    const { db } = house.database;
+    const { token, id: userId } = await house.user();
+    for (let at = 0; at < 7; at += 1) {
+      const { id } = (await create(token, { name: `s-${(at * 3) % 7}` })).json.data;
+      if (at % 2 === 0) await house.ready(id);
+    }
+    // Times that are the same, times a microsecond apart, and times there are none.
+    await db.query(
+      `UPDATE mcp_instances i SET created_at = t - interval '1 hour', expires_at = t + interval '1 hour',
+         last_accessed = CASE WHEN at > 3 THEN t END
+       FROM (SELECT id, row_number() OVER (ORDER BY name) AS at,
+               date_trunc('second', now()) + (row_number() OVER (ORDER BY name) / 3) * interval '1 microsecond' AS t
+             FROM mcp_instances WHERE user_id = $1) AS moved WHERE i.id = moved.id`,
+      [userId],
+    );
+    const columns = [
+      ...['created_at', 'expires_at', 'name', 'status'].map((name) => [name, name] as const),
+      ['last_accessed', `coalesce(last_accessed, '-infinity')`] as const,
+      ['mcp_type', 'mcp_type_id'] as const,
+    ];
+    for (const [name, column] of columns) {
+      for (const [sort, direction] of [
+        [name, 'ASC'],
+        [`-${name}`, 'DESC'],
+      ]) {
+        const wanted = await db.query<{ id: string }>(
+          `SELECT id FROM mcp_instances WHERE user_id = $1 ORDER BY ${column} ${direction}, id ${direction}`,
+          [userId],
+        );
+        const seen: string[] = [];
+        for (let cursor: string | null = ''; cursor !== null; ) {
+          const page = await get(token, `?limit=2&sort=${sort}${cursor && `&cursor=${cursor}`}`);
+          seen.push(...page.json.data.map((instance: { id: string }) => instance.id));
+          cursor = page.json.meta.next_cursor;
+        }
+        expect([sort, seen]).toEqual([sort, wanted.map((row) => row.id)]);
+      }
+    }
+  });
+
+  it('goes on only in the order its cursor was made in', async () => {
+    const { token } = await house.user();
+    await create(token);
+    await create(token);
+    const cursor = (await get(token, '?limit=1&sort=name')).json.meta.next_cursor;
+    for (const query of [`?cursor=${cursor}`, `?cursor=${cursor}&sort=expires_at`, '?sort=access_token']) {
+      const answer = await get(token, query);
+      expect([answer.status, answer.json.code]).toEqual([400, 'malformed_request']);
+    }
+  });
+
+  it('finds by a part of the name or the beginning of the id, taken literally', async () => {
+    const { token } = await house.user();
+    const one = (await create(token, { name: 'report-of-may' })).json.data.id;
+    await create(token, { name: 'other' });
+    const found = async (q: string) =>
+      (await get(token, `?q=${encodeURIComponent(q)}`)).json.data.map((row: { id: string }) => row.id);
+    expect(await found('OF-MAY')).toEqual([one]);
+    expect(await found(one.slice(0, 36))).toEqual([one]);
+    expect(await found(one.slice(0, 13).toUpperCase())).toContain(one);
+    expect(await found(one.slice(5))).toEqual([]);
+    for (const literal of ['%', '_', 'r.port', "'", '\\']) expect(await found(literal)).toEqual([]);
+  });
+
   it('leaves out what is over, unless asked', async () => {
     const { token } = await house.user();
     const { id } = (await create(token)).json.data;

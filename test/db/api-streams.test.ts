@@ -88,11 +88,44 @@ describe('GET /stream', () => {
     await expect.poll(() => ids(all)).toEqual(expect.arrayContaining([id, otherId]));
     await expect.poll(() => ids(mine)).toContain(id);
     expect(ids(mine)).not.toContain(otherId);
-    expect(mine.events().at(-1)).toMatchObject({ event: 'instance', data: { status: 'running' } });
+    const lastOfInstances = () =>
+      mine
+        .events()
+        .filter(({ event }) => event !== 'changed')
+        .at(-1);
+    await expect.poll(lastOfInstances).toMatchObject({ event: 'instance', data: { status: 'running' } });
 
     await house.send('DELETE', `/api/v1/instances/${id}`, { token: me.token });
     await house.apply(id, { event: 'exited' });
-    await expect.poll(() => mine.events().at(-1)).toMatchObject({ event: 'removed', data: { id } });
+    await expect.poll(lastOfInstances).toMatchObject({ event: 'removed', data: { id } });
+    mine.end();
+    all.end();
+  });
+
+  it('tells which lists are stale, to whom it concerns, once for many changes', async () => {
+    const [me, other] = [await house.user(), await house.user()];
+    const mine = await follow('/stream', me.token);
+    const all = await follow('/stream', house.adminToken);
+    await expect.poll(() => [mine.frames.length > 1, all.frames.length > 1]).toEqual([true, true]);
+    const stale = (followed: Followed) =>
+      followed
+        .events()
+        .filter(({ event }) => event === 'changed')
+        .map(({ data }) => data.resource);
+    for (let at = 0; at < 10; at += 1)
+      await house.send('POST', '/api/v1/tokens', { token: other.token, body: { name: `t${at}` } });
+    await house.send('PUT', '/api/v1/settings/mcp.drain_seconds', { body: { value: 4 } });
+    await expect.poll(() => stale(all)).toEqual(expect.arrayContaining(['tokens', 'settings', 'events']));
+    expect(stale(all).filter((resource) => resource === 'tokens').length).toBeLessThan(10);
+    await house.send('POST', '/api/v1/tokens', { token: me.token, body: { name: 'mine' } });
+    await expect.poll(() => stale(mine)).toEqual(expect.arrayContaining(['tokens', 'events']));
+    await house.send('PATCH', `/api/v1/mcp-types/${type}`, { body: { is_active: true, display_name: 'x' } });
+    await expect.poll(() => stale(mine)).toContain('types');
+    expect(stale(mine).filter((resource) => resource === 'tokens')).toHaveLength(1);
+    expect(stale(mine)).not.toContain('settings');
+    await create(me.token);
+    await expect.poll(() => stale(all)).toContain('ports');
+    expect(stale(mine)).not.toContain('ports');
     mine.end();
     all.end();
   });

@@ -108,6 +108,7 @@ describe('an export', () => {
         { kind: 'api_token', scope: 'tokens:write' },
         { kind: 'session', scope: 'tokens:write' },
         { kind: 'instance', scope: 'instances:read' },
+        { kind: 'usage', scope: 'instances:read' },
         { kind: 'event', scope: 'instances:read' },
         { kind: 'log', scope: 'instances:read' },
       ],

@@ -26,6 +26,7 @@ import { newestLogId, newestLogIdOf } from '../../src/db/queries/logs.ts';
 import { countEndingLeases, readMemory } from '../../src/db/queries/metric-views.ts';
 import { isPortFreeOf, lockFreePort } from '../../src/db/queries/ports.ts';
 import { secondsUntilCreation } from '../../src/db/queries/quota.ts';
+import { listUsage, readUsage } from '../../src/db/queries/usage.ts';
 import { readUserByEmail } from '../../src/db/queries/users.ts';
 import { type TestDatabase, testDatabase } from '../support/database.ts';
 import { addType, addUser } from '../support/rows.ts';
@@ -92,6 +93,11 @@ async function fill(db: Queryable): Promise<void> {
   await db.query(
     `INSERT INTO port_allocations (node_id, port, is_available)
      SELECT 'node-' || n, port, true FROM generate_series(1, 10) AS n, generate_series(3001, 8000) AS port`,
+  );
+  await db.query(
+    `INSERT INTO instance_usage (instance_id, at, generation, cpu_percent)
+     SELECT id, date_trunc('minute', now()) - n * interval '1 minute', 1, 1 FROM unnest($1::uuid[]) AS id, generate_series(1, 300) AS n`,
+    [some.map((row) => row.id)],
   );
   await db.query('ANALYZE');
 }
@@ -194,10 +200,17 @@ const asPerson: readonly [string, Ask, RegExp][] = [
     (q) => listEvents(q, { viewerId: null, instanceId, after: null, limit: 50 }),
     /instance/,
   ],
+  [
+    'what an instance used',
+    (q) => readUsage(q, { instanceId, since: null, until: null, points: 300 }),
+    /instance_usage_pkey/,
+  ],
+  ['what own work used', (q) => listUsage(q, { viewerId: userId, samples: 30, limit: 500 }), /usage_pkey/],
   ['own events', (q) => listEvents(q, { viewerId: userId, after: null, limit: 50 }), /user_id|created_at/],
 ];
 const asAdmin: readonly [string, Ask, RegExp][] = [
   ['everyone’s instances', (q) => listInstanceViews(q, { ...all, viewerId: null }), /created/],
+  ['what all work used', (q) => listUsage(q, { viewerId: null, samples: 30, limit: 500 }), /usage_pkey/],
   ['everyone’s events', (q) => listEvents(q, { viewerId: null, after: null, limit: 50 }), /created_at/],
   ['last lines', (q) => pageLogs(q, { instanceId, ...page }), /timestamp|pkey/],
   [
@@ -258,7 +271,7 @@ async function holds(what: string, plan: Awaited<ReturnType<typeof planOf>>, ind
     if (!said.some((one) => one.startsWith(`${what} (`))) said.push(use);
     uses.set(parent, said);
   }
-  expect(plan.scanned.filter((table) => /mcp_instances|mcp_logs|mcp_events|api_keys/.test(table))).toEqual(
+  expect(plan.scanned.filter((table) => /mcp_instances|mcp_logs|mcp_events|api_keys|usage/.test(table))).toEqual(
     [],
   );
   expect(

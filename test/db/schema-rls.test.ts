@@ -114,6 +114,7 @@ describe('one person', () => {
     ['migrations', 'SELECT * FROM pgmigrations'],
     ['master keys', 'SELECT * FROM crypto_keys'],
     ['idempotency', 'SELECT * FROM idempotency_keys'],
+    ['usage', 'DELETE FROM instance_usage'],
     ['login codes', 'SELECT * FROM login_codes'],
     ['sessions', 'DELETE FROM sessions'],
     ['offsets', 'SELECT * FROM log_offsets'],
@@ -278,7 +279,7 @@ describe('the owner', () => {
       `SELECT count(*) AS n FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
        WHERE p.polname = 'supervisor' AND p.polroles = ARRAY[c.relowner]`,
     );
-    expect(letThrough[0]?.n).toBe(12);
+    expect(letThrough[0]?.n).toBe(13);
   });
 });
 

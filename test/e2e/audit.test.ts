@@ -162,9 +162,13 @@ function examplesOf(text: string): Example[] {
 
 /** Does what curl would: the few options that the examples use. */
 async function curl(command: string, variables: Readonly<Record<string, string>>): Promise<Response> {
-  const words = [...command.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(
+  const words = [...command.matchAll(/'([^']*)'|"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(
     ([, single, double, bare]) =>
-      single ?? (double ?? bare ?? '').replaceAll(/\$([A-Z]+)/g, (_, name: string) => variables[name] ?? ''),
+      single ??
+      (double?.replaceAll('\\"', '"') ?? bare ?? '').replaceAll(
+        /\$([A-Z]+)/g,
+        (_, name: string) => variables[name] ?? '',
+      ),
   );
   const headers = new Headers();
   let [method, url, body] = ['GET', '', undefined as string | undefined];

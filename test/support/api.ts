@@ -46,6 +46,8 @@ export interface ApiHouse extends AsyncDisposable {
   readonly database: TestDatabase;
   readonly adminToken: string;
   readonly nodeId: string;
+  /** Where the API looks for the dashboard's files; not there at first. */
+  readonly pageDir: string;
   readonly range: { readonly from: number; readonly to: number };
   readonly apply: Apply;
   readonly drains: () => number;
@@ -132,6 +134,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
     },
     registry: new Registry(),
     logFigures: () => ({ spools: 0, stored: 0, storedBytes: 0, dropped: 0, lagMs: 0 }),
+    pageDir: join(dir, 'dashboard'),
     node: { id: nodeId, version: '0.0.0' },
     log: silentLog,
     limits: options.limits,
@@ -164,6 +167,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
   };
 
   return {
+    pageDir: join(dir, 'dashboard'),
     ...{ url, database, adminToken, nodeId, range, apply, send },
     drains: () => drains,
     sweep: () => accounts.sweep(),

@@ -36,6 +36,7 @@ export async function offlineApi(registry = new Registry()): Promise<Api> {
     requestDrain: async () => {},
     registry,
     logFigures: () => ({ spools: 0, stored: 0, storedBytes: 0, dropped: 0, lagMs: 0 }),
+    pageDir: '/nonexistent',
     node: { id: 'nowhere', version: '0.0.0' },
     log: silentLog,
   });

@@ -14,10 +14,18 @@ export interface NewEvent {
   readonly userAgent?: string | null;
 }
 
+/**
+ * Writes an event, and tells whoever follows changes that there is one, at the end of the transaction. That an instance is
+ * new is told here; its other changes by the statement that makes them.
+ */
 export async function insertEvent(q: Queryable, event: NewEvent): Promise<void> {
   await q.query(
-    `INSERT INTO mcp_events (id, mcp_instance_id, user_id, actor_id, event_type, event_data, ip_address, user_agent)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    `WITH written AS (
+       INSERT INTO mcp_events (id, mcp_instance_id, user_id, actor_id, event_type, event_data, ip_address, user_agent)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_type, user_id, mcp_instance_id
+     )
+     SELECT pg_notify('minimcp_changes', json_build_object('event_type', event_type, 'user_id', user_id,
+       'instance_id', CASE event_type WHEN 'created' THEN mcp_instance_id END)::text) FROM written`,
     [
       randomUUIDv7(),
       event.instanceId,

@@ -37,11 +37,30 @@ const viewSchema = z.object({
 });
 export type InstanceViewRow = z.infer<typeof viewSchema>;
 
-const select = `SELECT i.id, i.user_id, t.name AS mcp_type, i.process_id, i.access_url, i.assigned_port, i.status, i.expires_at,
+/** What a list can be ordered by: the expression, and its values as text that loses nothing and can be read back. */
+const sortColumns = {
+  created_at: timeColumn('i.created_at'),
+  expires_at: timeColumn('i.expires_at'),
+  last_accessed: timeColumn(`coalesce(i.last_accessed, '-infinity')`),
+  name: { sql: 'i.name', text: 'i.name::text', parse: (param: string) => param },
+  status: { sql: 'i.status', text: 'i.status::text', parse: (param: string) => param },
+  mcp_type: { sql: 't.name', text: 't.name::text', parse: (param: string) => param },
+} as const;
+export type SortColumn = keyof typeof sortColumns;
+
+function timeColumn(sql: string) {
+  const parse = (param: string): string => `${param}::timestamp AT TIME ZONE 'UTC'`;
+  return { sql, text: `(${sql} AT TIME ZONE 'UTC')::text`, parse };
+}
+
+const selectBy = (
+  by: SortColumn,
+): string => `SELECT i.id, i.user_id, t.name AS mcp_type, i.process_id, i.access_url, i.assigned_port, i.status, i.expires_at,
   coalesce(i.config, '{}') AS config, i.error_message, i.last_accessed, coalesce(i.stats, '{}') AS stats, i.created_at,
   i.name, i.node_id, i.generation, i.stop_reason, i.exit_code, i.health, i.isolation, i.started_at, i.ready_at,
-  i.stopped_at, i.restarts, clock_timestamp() AS server_time, (i.created_at AT TIME ZONE 'UTC')::text AS sort_key
+  i.stopped_at, i.restarts, clock_timestamp() AS server_time, ${sortColumns[by].text} AS sort_key
 FROM mcp_instances i JOIN mcp_types t ON t.id = i.mcp_type_id`;
+const select = selectBy('created_at');
 
 export interface InstanceListOptions {
   /** Whose rows; null: everyone's. */
@@ -50,31 +69,40 @@ export interface InstanceListOptions {
   readonly status?: Status | undefined;
   readonly typeName?: string | undefined;
   readonly includeEnded: boolean;
+  /** Part of the name, or the beginning of the id. */
+  readonly search?: string | undefined;
+  readonly sort?: { readonly by: SortColumn; readonly descending: boolean } | undefined;
   readonly after: { readonly sortKey: string; readonly id: string } | null;
   readonly limit: number;
 }
 
-/** A page of instances that are not removed, newest first. */
+/** A page of instances that are not removed, newest first unless said otherwise. */
 export async function listInstanceViews(
   q: Queryable,
   options: InstanceListOptions,
 ): Promise<InstanceViewRow[]> {
   const params: unknown[] = [];
   const param = (value: unknown): string => `$${params.push(value)}`;
+  const { by, descending } = options.sort ?? { by: 'created_at', descending: true };
+  const column = sortColumns[by];
   const where = ['i.deleted_at IS NULL'];
   if (options.viewerId !== null) where.push(`i.user_id = ${param(options.viewerId)}`);
   if (options.userId !== undefined) where.push(`i.user_id = ${param(options.userId)}`);
   if (options.status !== undefined) where.push(`i.status = ${param(options.status)}`);
   else if (!options.includeEnded) where.push(`i.status <> 'expired'`);
   if (options.typeName !== undefined) where.push(`t.name = ${param(options.typeName)}`);
-  if (options.after !== null) {
-    const at = param(options.after.sortKey);
-    where.push(
-      `(i.created_at, i.id) < (${at}::timestamp AT TIME ZONE 'UTC', ${param(options.after.id)}::uuid)`,
-    );
+  if (options.search !== undefined) {
+    const text = param(options.search.toLowerCase());
+    where.push(`(strpos(i.name, ${text}) > 0 OR starts_with(i.id::text, ${text}))`);
   }
+  if (options.after !== null) {
+    const at = column.parse(param(options.after.sortKey));
+    where.push(`(${column.sql}, i.id) ${descending ? '<' : '>'} (${at}, ${param(options.after.id)}::uuid)`);
+  }
+  const direction = descending ? 'DESC' : 'ASC';
   const rows = await q.query(
-    `${select} WHERE ${where.join(' AND ')} ORDER BY i.created_at DESC, i.id DESC LIMIT ${param(options.limit)}`,
+    `${selectBy(by)} WHERE ${where.join(' AND ')}
+     ORDER BY ${column.sql} ${direction}, i.id ${direction} LIMIT ${param(options.limit)}`,
     params,
   );
   return rows.map((row) => viewSchema.parse(row));

@@ -281,13 +281,22 @@ export interface Digest {
   readonly idle_ms: number | null;
 }
 
-/** Writes what a health sweep found, all instances in one statement. */
+/** Writes what a health sweep found, all instances in one statement, and the first of each minute as a sample. */
 export async function writeDigests(q: Queryable, digests: readonly Digest[]): Promise<void> {
   await q.query(
-    `UPDATE mcp_instances SET health = d.health, stats = mcp_instances.stats || d.stats,
-       last_accessed = coalesce(clock_timestamp() - d.idle_ms * interval '1 millisecond', last_accessed)
-     FROM jsonb_to_recordset($1::jsonb) AS d(id uuid, generation int, health text, stats jsonb, idle_ms float8)
-     WHERE mcp_instances.id = d.id AND mcp_instances.generation = d.generation AND mcp_instances.status = 'running'`,
+    `WITH written AS (
+       UPDATE mcp_instances SET health = d.health, stats = mcp_instances.stats || d.stats,
+         last_accessed = coalesce(clock_timestamp() - d.idle_ms * interval '1 millisecond', last_accessed)
+       FROM jsonb_to_recordset($1::jsonb) AS d(id uuid, generation int, health text, stats jsonb, idle_ms float8)
+       WHERE mcp_instances.id = d.id AND mcp_instances.generation = d.generation AND mcp_instances.status = 'running'
+       RETURNING d.id, d.generation, d.stats
+     )
+     INSERT INTO instance_usage (instance_id, at, generation, cpu_percent, memory_bytes, requests, in_flight, sessions)
+     SELECT id, date_trunc('minute', clock_timestamp()), generation, (stats->>'cpu_percent')::real,
+       (stats->>'memory_bytes')::float8::bigint, coalesce((stats->>'requests')::bigint, 0),
+       coalesce((stats->>'in_flight')::int, 0), coalesce((stats->>'sessions')::int, 0)
+     FROM written WHERE stats ?| ARRAY['cpu_percent', 'requests']
+     ON CONFLICT (instance_id, at) DO NOTHING`,
     [JSON.stringify(digests)],
   );
 }
