@@ -27,8 +27,11 @@ interface Exchange {
 export type Access = 'public' | 'session' | 'anyone' | Scope;
 
 export interface Gate {
-  /** The hook for routes with this access; undefined when there is nothing to check. */
-  hook(access: Access): ((request: FastifyRequest, reply: FastifyReply) => Promise<void>) | undefined;
+  /** The hook for routes with this access; undefined when there is nothing to check. It may be given a bound of time. */
+  hook(
+    access: Access,
+    withinMs?: number,
+  ): ((request: FastifyRequest, reply: FastifyReply) => Promise<void>) | undefined;
   /** Counts a login that was refused against its address. */
   readonly holdRefused: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
 }
@@ -81,11 +84,12 @@ export async function createGate(
 
   return {
     holdRefused,
-    hook(access) {
+    hook(access, withinMs) {
       if (access === 'public') return undefined;
       return async (request, reply) => {
         try {
-          request.caller = await callerBehind(accounts, request, { isUse: true, only: access });
+          const found = callerBehind(accounts, request, { isUse: true, only: access });
+          request.caller = await (withinMs === undefined ? found : soon(found, withinMs));
         } catch (error) {
           if (!(error instanceof Fault) || error.status !== 401) throw error;
           // Guessing is not stopped by this, it is hopeless anyway; its cost is.
@@ -127,6 +131,20 @@ export function callerBehind(
   if (secret !== undefined) return accounts.authenticateSession(secret, originOf(request), isUse);
   if (only === 'session') throw new Fault('unauthorized', 'there is no session: log in first');
   return accounts.authenticate(header, originOf(request));
+}
+
+/** @throws Fault database_unavailable past so many milliseconds */
+async function soon<T>(promise: Promise<T>, ms: number): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Fault('database_unavailable', 'the database does not answer', { retryAfterS: 5 })),
+    ms,
+  );
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 const ofAdmin = (access: Scope): string => (access === 'admin' ? ', of an admin' : '');

@@ -9,6 +9,7 @@ import type { LogFilter } from '../db/queries/log-looks.ts';
 import type { LogRow } from '../db/queries/logs.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { Actor, Manager } from '../instances/types.ts';
+import type { ReportDetails } from './contract.ts';
 
 export interface Health {
   readonly ready: boolean;
@@ -111,6 +112,12 @@ export interface LogFigures {
   readonly lagMs: number;
 }
 
+/** What the process knows of itself without asking anybody. */
+type Inside = Pick<ReportDetails, 'isolation' | 'admission'> & {
+  readonly logProblem: string | null;
+  readonly keyProblem: string | null;
+};
+
 export interface ApiOptions {
   readonly db: Db;
   readonly manager: Manager;
@@ -123,6 +130,8 @@ export interface ApiOptions {
   /** Announcements of changed instances, from whichever process made them. */
   readonly changes: ChangeFeed;
   readonly health: () => Promise<Health>;
+  /** What the process knows of itself. */
+  readonly inside: () => Inside;
   /** From now on this node takes no new work; with `endInstances` every instance on it is ended, and then the daemon. */
   readonly requestDrain: (options: { readonly endInstances: boolean }) => Promise<void>;
   readonly registry: Registry;

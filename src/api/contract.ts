@@ -390,6 +390,43 @@ export const summarySchema = z
   })
   .meta({ id: 'Summary' });
 
+export const reportSchema = z
+  .object({
+    ready: z.boolean(),
+    version: z.string(),
+    uptime_s: count,
+    server_time: time,
+    database: z.object({
+      ok: z.boolean(),
+      latency_ms: z
+        .number()
+        .nullable()
+        .meta({ description: 'Of one question; null where none was answered' }),
+    }),
+    details: z
+      .object({
+        queue: z.object({ depth: count, active: count, oldest_s: count }).nullable(),
+        logs: z.object({ spools: count, lag_ms: count, problem: z.string().nullable() }),
+        keys: z.object({ ok: z.boolean(), problem: z.string().nullable() }),
+        isolation: z.object({
+          level: z.enum(isolationLevels),
+          missing: z.array(
+            z.object({ level: z.enum(isolationLevels), meaning: z.string(), reason: z.string() }),
+          ),
+        }),
+        admission: z.object({ running: count, waiting: count }),
+        nodes: z.array(nodeSchema).nullable(),
+        event_loop: z
+          .object({ mean_ms: z.number(), p99_ms: z.number() })
+          .meta({ description: 'How late the supervisor was since it was last asked' }),
+        database_connections: z.object({ total: count, idle: count, waiting: count }),
+      })
+      .nullable()
+      .meta({ description: 'Null but for admins; in it, what the database did not tell in time is null' }),
+  })
+  .meta({ id: 'HealthReport' });
+export type ReportDetails = NonNullable<z.infer<typeof reportSchema>['details']>;
+
 export const masterKeySchema = z
   .object({
     key_id: z.string(),
@@ -417,14 +454,7 @@ export const listQuerySchema = z.strictObject({
   cursor: z.string().max(200).optional(),
 });
 
-const instanceSorts = [
-  'created_at',
-  'expires_at',
-  'last_accessed',
-  'name',
-  'status',
-  'mcp_type',
-] as const;
+const instanceSorts = ['created_at', 'expires_at', 'last_accessed', 'name', 'status', 'mcp_type'] as const;
 
 export const instanceQuerySchema = listQuerySchema.extend({
   status: z.enum(statuses).optional(),

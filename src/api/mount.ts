@@ -15,7 +15,7 @@ export const bodyBytesMax = 64 * 1_024;
 /** Mounts one route. */
 export function mount(app: FastifyInstance, api: ApiContext, gate: Gate, route: Route): void {
   const [method, url, access, operation] = route;
-  const hook = gate.hook(access);
+  const hook = gate.hook(access, operation.withinMs);
   const options: RouteOptions = {
     method,
     url,

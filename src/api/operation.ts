@@ -6,7 +6,9 @@ import type { Caller } from '../accounts/authenticate.ts';
 import type { Principal } from '../db/pool.ts';
 import type { Actor } from '../instances/types.ts';
 import type { ApiOptions } from './context.ts';
+import type { ReportDetails } from './contract.ts';
 import type { Streams } from './streams.ts';
+import type { Stored } from './vitals.ts';
 
 /** What every operation may use. */
 export interface ApiContext extends ApiOptions {
@@ -15,6 +17,10 @@ export interface ApiContext extends ApiOptions {
   readonly closing: AbortSignal;
   /** Counts a login that was refused against its address. @throws Fault rate_limited */
   readonly holdRefused: (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+  /** What the database tells of itself, for the report. */
+  readonly stored: () => Promise<Stored>;
+  /** How late the timers of this process were since this was last asked. */
+  readonly loopLag: () => ReportDetails['event_loop'];
   /** The address users open: the public one, or where the API listens. */
   readonly baseUrl: () => string;
   /** The OpenAPI document, once every route is there. */
@@ -58,6 +64,8 @@ export interface Operation {
   readonly waits?: boolean | undefined;
   /** Takes Last-Event-ID. */
   readonly resumes?: boolean | undefined;
+  /** How long finding out who asks may take, milliseconds; past it the database counts as away. */
+  readonly withinMs?: number | undefined;
   handle(call: Call<never, never, never>): unknown;
 }
 
@@ -80,6 +88,7 @@ export function operation<
   readonly streams?: boolean;
   readonly waits?: boolean;
   readonly resumes?: boolean;
+  readonly withinMs?: number;
   handle(call: Call<Out<Params>, Out<Query>, Out<Body>>): unknown;
 }): Operation {
   return spec as unknown as Operation;

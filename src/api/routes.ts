@@ -23,6 +23,7 @@ import { drain, listAllNodes, listNodePorts } from './machines.ts';
 import { createApiToken, getMe, listApiTokens, revokeApiToken } from './me.ts';
 import type { Operation } from './operation.ts';
 import { eraseUser, exportMe, exportUser } from './personal-data.ts';
+import { getHealth } from './report.ts';
 import { createLoginLink, endSession, getSession, openSession } from './session.ts';
 import { listSettings, putSetting } from './settings.ts';
 import { getSummary } from './summary.ts';
@@ -69,6 +70,7 @@ export const routes: readonly Route[] = [
   ['GET', `${v1}/instances/:id/client-config`, 'instances:read', getClientConfig],
   ['GET', `${v1}/instances/:id/usage`, 'instances:read', getUsage],
   ['GET', `${v1}/summary`, 'instances:read', getSummary],
+  ['GET', `${v1}/health`, 'instances:read', getHealth],
   ['GET', `${v1}/usage`, 'instances:read', listAllUsage],
   ['GET', `${v1}/stream`, 'instances:read', streamChanges],
 

@@ -24,6 +24,7 @@ import { answerError, sendFault } from './problems.ts';
 import { routes } from './routes.ts';
 import { createSharedRates } from './shared-rates.ts';
 import { createStreams } from './streams.ts';
+import { createStoredReader, watchLoop } from './vitals.ts';
 
 export interface Api {
   readonly app: FastifyInstance;
@@ -58,6 +59,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     ...options,
     streams,
     closing: closing.signal,
+    stored: createStoredReader(db),
+    loopLag: watchLoop(closing.signal),
     holdRefused: (request, reply) => gate.holdRefused(request, reply),
     baseUrl: () => options.publicUrl ?? listening,
     openapi: () => {

@@ -43,6 +43,7 @@ import { dropOldPartitions, ensurePartitionsAhead } from '../logs/partitions.ts'
 import { createLogTail } from '../logs/tail.ts';
 import { createAllocator } from '../ports/allocator.ts';
 import { removeGeneration } from '../runtime/bundle.ts';
+import { missingRungs } from '../runtime/ladder.ts';
 import { createLocalDriver } from '../runtime/local.ts';
 import { identify } from '../runtime/process-identity.ts';
 import { bundleShim, shimNodeFlags } from '../runtime/shim-bundle.ts';
@@ -129,6 +130,7 @@ async function furnish(
     epoch: () => fence().epoch,
   });
   const driver = figures.watchDriver(localDriver);
+  const isolation = await driver.probe();
   const catalog = createCatalog({
     db,
     dir: join(import.meta.dirname, '../../mcp-servers'),
@@ -253,6 +255,15 @@ async function furnish(
     logs: createLogTail({ db, feed: logFeed }),
     changes: changeFeed,
     health: () => healthOf(db, ingest.lag().problem, keyring.problem()),
+    inside: () => ({
+      isolation: {
+        level: isolation.isolation,
+        missing: missingRungs({ ...isolation, level: isolation.isolation }),
+      },
+      admission: { running: admission.running, waiting: admission.waiting },
+      logProblem: ingest.lag().problem,
+      keyProblem: keyring.problem(),
+    }),
     requestDrain: async ({ endInstances }) => {
       node.drain();
       await setNodeState(db, nodeId, 'draining');

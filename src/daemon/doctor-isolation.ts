@@ -4,17 +4,14 @@ import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { probeIsolation } from '../runtime/isolation.ts';
-import { explainLadder, type Isolation, reaches } from '../runtime/ladder.ts';
+import { type Isolation, missingRungs, reaches } from '../runtime/ladder.ts';
 import { placeRuntime, storeDir } from '../runtime/store.ts';
 import type { Check } from './doctor-check.ts';
 
 export async function checkIsolation(dataDir: string): Promise<Check> {
-  const { level, ladder } = await probe(dataDir);
-  // A user of its own needs root, and is not needed where namespaces keep instances apart.
-  const missing = explainLadder(ladder).filter(
-    (rung) => !rung.ok && !(rung.level === 'L1' && reaches(level, 'L2')),
-  );
-  const lines = missing.map((rung) => `${rung.level} (${rung.meaning}): ${rung.missing}`);
+  const found = await probe(dataDir);
+  const { level } = found;
+  const lines = missingRungs(found).map((rung) => `${rung.level} (${rung.meaning}): ${rung.reason}`);
   return {
     name: 'isolation',
     state: reaches(level, 'L3') ? 'ok' : 'warn',

@@ -58,6 +58,15 @@ export function reaches(level: IsolationLevel, minimum: IsolationLevel): boolean
   return isolationLevels.indexOf(level) >= isolationLevels.indexOf(minimum);
 }
 
+/** Rungs that cannot be had and would be of use. A user of its own needs root, and is not needed above namespaces. */
+export function missingRungs({ level, ladder }: Pick<Isolation, 'level' | 'ladder'>) {
+  return explainLadder(ladder).flatMap(({ level: rung, meaning, missing }) =>
+    missing === null || (rung === 'L1' && reaches(level, 'L2'))
+      ? []
+      : [{ level: rung, meaning, reason: missing }],
+  );
+}
+
 const meanings: Readonly<Record<IsolationLevel, string>> = {
   L0: 'own process group, environment from nothing, private home and temporary directory',
   L1: 'a user of its own, no new privileges',

@@ -134,6 +134,11 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
     },
     registry: new Registry(),
     logFigures: () => ({ spools: 0, stored: 0, storedBytes: 0, dropped: 0, lagMs: 0 }),
+    inside: () => ({
+      isolation: { level: 'L2', missing: [{ level: 'L3', meaning: 'a network', reason: 'no' }] },
+      admission: { running: 0, waiting: 0 },
+      ...{ logProblem: null, keyProblem: null },
+    }),
     pageDir: join(dir, 'dashboard'),
     node: { id: nodeId, version: '0.0.0' },
     log: silentLog,

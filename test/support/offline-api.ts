@@ -36,6 +36,11 @@ export async function offlineApi(registry = new Registry()): Promise<Api> {
     requestDrain: async () => {},
     registry,
     logFigures: () => ({ spools: 0, stored: 0, storedBytes: 0, dropped: 0, lagMs: 0 }),
+    inside: () => ({
+      isolation: { level: 'L0', missing: [] },
+      admission: { running: 0, waiting: 0 },
+      ...{ logProblem: null, keyProblem: null },
+    }),
     pageDir: '/nonexistent',
     node: { id: 'nowhere', version: '0.0.0' },
     log: silentLog,
