@@ -149,6 +149,22 @@ describe('the life of an instance', { timeout: 90_000 }, () => {
 });
 
 describe('the other commands', () => {
+  it('the dashboard is opened by a link that logs in once', async () => {
+    const link = await json(['dashboard']);
+    expect(link.url).toMatch(/\/#\/login\?code=mml_[\w-]{43}$/);
+    const { stdout, stderr } = await cli(['dashboard']);
+    expect(stderr).toMatch(/^It works once and ends in (10m 00s|9m \d\ds)\.\n$/);
+    const logIn = async (url: string) => {
+      const answer = await fetch(`${daemon.url()}/api/v1/session`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ login_code: url.trim().split('code=')[1] }),
+      });
+      return answer.status;
+    };
+    for (const url of [link.url, stdout]) expect([await logIn(url), await logIn(url)]).toEqual([201, 401]);
+  });
+
   it('types are listed, shown, switched off and on', async () => {
     const types = await json(['types', 'ls']);
     expect(types.map((type: { name: string }) => type.name)).toEqual(

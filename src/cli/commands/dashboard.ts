@@ -11,7 +11,8 @@ export function addDashboard(program: Command, surroundings: Surroundings): void
     summary: 'a link that opens the dashboard, logged in; it works once, within ten minutes',
     handler: async (context) => {
       const link = await context.api.one<LoginLinkView>('POST', '/login-links');
-      context.note(`It works once and ends ${relative(link.expires_at, link.server_time)}.`);
+      const end = relative(link.expires_at, link.server_time);
+      if (!context.json) context.note(`It works once and ends ${end}.`);
       return { document: link, text: link.url };
     },
   });
