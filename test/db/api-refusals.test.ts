@@ -239,7 +239,7 @@ const cases: readonly Case[] = [
   },
   {
     what: 'a query field there is not',
-    ...asked('sort=name'),
+    ...asked('order=name'),
     answer: [400, 'malformed_request', '/query/sort'],
   },
   { what: 'NUL in the query', ...asked('mcp_type=%00'), answer: [400, 'malformed_request'] },
@@ -543,7 +543,7 @@ describe('whatever is sent', () => {
       fc.asyncProperty(
         text,
         text,
-        fc.constantFrom('cursor', 'status', 'limit', 'since', 'user_id'),
+        fc.constantFrom('cursor', 'status', 'limit', 'since', 'user_id', 'q', 'sort'),
         async (part, value, name) => {
           const escaped = encodeURIComponent(value.toWellFormed());
           for (const path of ['instances', 'events', 'ports', 'users', 'tokens']) {

@@ -33,6 +33,7 @@ const commands: Readonly<Record<string, string>> = {
   listApiKeys: 'keys ls',
   putApiKey: 'keys set github --from-env KEY',
   removeApiKey: 'keys rm github',
+  createLoginLink: 'dashboard',
   getMe: 'me',
   exportMe: 'users export',
   listApiTokens: 'tokens ls',
@@ -62,6 +63,13 @@ const exempt: Readonly<Record<string, string>> = {
   readyz: 'for probes; "minimcp doctor" looks at the same and at more',
   metrics: 'for Prometheus, in its own format',
   openapi: 'for generators of clients',
+  openSession: 'for browsers: a command shows its token',
+  getSession: 'for browsers; "minimcp me" says who a token is',
+  endSession: 'for browsers: a command has no session to end',
+  getHealth: 'for the dashboard; "minimcp doctor" looks at the same and at more',
+  getSummary: 'for the head of the dashboard; "minimcp ls" and "minimcp ports" show what is counted',
+  listUsage: 'for the dashboard to draw; "minimcp stats" shows the last of it',
+  getInstanceUsage: 'for the dashboard to draw; "minimcp stats" shows the last of it',
   getClientConfig: '"minimcp config" fills in the same forms, with the token that the API never knows again',
 };
 
