@@ -240,7 +240,7 @@ const cases: readonly Case[] = [
   {
     what: 'a query field there is not',
     ...asked('order=name'),
-    answer: [400, 'malformed_request', '/query/sort'],
+    answer: [400, 'malformed_request', '/query/order'],
   },
   { what: 'NUL in the query', ...asked('mcp_type=%00'), answer: [400, 'malformed_request'] },
   {
