@@ -100,12 +100,7 @@ export async function createGate(
         const secret = cookieOf(request);
         if (secret !== undefined) refuseForged(request, own, secret);
         await hold(token, 'token', { request, reply });
-        if (access !== 'anyone' && access !== 'session' && !allows(request.caller, access)) {
-          throw new Fault(
-            'forbidden',
-            `this needs an API token with the scope "${access}"${ofAdmin(access)}`,
-          );
-        }
+        requireAccess(request.caller, access);
       };
     },
   };
@@ -145,6 +140,12 @@ async function soon<T>(promise: Promise<T>, ms: number): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Throws forbidden, with the scope that is missing. */
+export function requireAccess(caller: Caller, access: Access): void {
+  if (access === 'public' || access === 'session' || access === 'anyone' || allows(caller, access)) return;
+  throw new Fault('forbidden', `this needs an API token with the scope "${access}"${ofAdmin(access)}`);
 }
 
 const ofAdmin = (access: Scope): string => (access === 'admin' ? ', of an admin' : '');

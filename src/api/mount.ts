@@ -62,7 +62,8 @@ function callOf({ api, isPublic }: Mounted, request: FastifyRequest, reply: Fast
   return (isPublic ? call : Object.assign(call, identityOf(request))) as unknown as Call<never, never, never>;
 }
 
-function identityOf(request: FastifyRequest) {
+/** Who asks, as each room below wants to know it. */
+export function identityOf(request: FastifyRequest) {
   const caller = callerOf(request);
   const actor = actorOf(request);
   return {
@@ -74,7 +75,7 @@ function identityOf(request: FastifyRequest) {
 }
 
 /** Aborts when the connection is closed, before or after the answer, or the API closes. */
-function signalOf(reply: FastifyReply, closing: AbortSignal): AbortSignal {
+export function signalOf(reply: FastifyReply, closing: AbortSignal): AbortSignal {
   const end = new AbortController();
   const abort = (): void => {
     closing.removeEventListener('abort', abort);

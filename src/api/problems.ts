@@ -35,6 +35,11 @@ export function sendFault(reply: FastifyReply, fault: Fault): FastifyReply {
 
 /** Answers whatever a handler, a hook or the framework threw. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+  sendFault(reply, toldFault(error, request, log));
+}
+
+/** What whoever asked is told of an error; what is ours to mend is logged with its cause. */
+export function toldFault(error: unknown, request: FastifyRequest, log: Logger): Fault {
   const fault = faultOf(error, request);
   if (fault.status >= 500 && fault.status !== 503) {
     log.error(
@@ -42,7 +47,7 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
       'request failed',
     );
   }
-  sendFault(reply, fault);
+  return fault;
 }
 
 function faultOf(error: unknown, request: FastifyRequest): Fault {

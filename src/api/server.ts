@@ -15,6 +15,7 @@ import { createGate } from './auth.ts';
 import { parseBody } from './body.ts';
 import { type ApiOptions, defaultLimits } from './context.ts';
 import { close, listen, reachable, refuseUnreadable } from './listening.ts';
+import { mountMcp } from './mcp/mount-mcp.ts';
 import { registerMetrics } from './metrics.ts';
 import { bodyBytesMax, mount } from './mount.ts';
 import { finishDocument, registerOpenapi } from './openapi.ts';
@@ -88,6 +89,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   registerMetrics(app, { ...options, streams });
   await registerPage(app, options.pageDir);
   for (const route of routes) mount(app, api, gate, route);
+  mountMcp(app, api, { gate, subscriptionsMax: limits.streamsMax });
   answerUnknownRoutes(app);
   await app.ready();
 
