@@ -1,6 +1,7 @@
 // The command line as a whole: every command of it, in the order the help shows them.
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { addBridge } from './commands/bridge.ts';
 import { addChanges } from './commands/change.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addConfig } from './commands/config.ts';
@@ -117,7 +118,7 @@ type Add = (program: Command, surroundings: Surroundings) => void;
 const groups: readonly (readonly [heading: string, ...adds: Add[]])[] = [
   ['The daemon of this machine:', addDaemon, addDashboard, addDemo],
   ['Instances:', addRun, addLs, addShow, addLogs, addStats, addChanges],
-  ['Clients:', addConnect, addDisconnect, addConfig],
+  ['Clients:', addConnect, addDisconnect, addConfig, addBridge],
   ['Types and keys:', addTypes, addKeys],
   ['You:', addMe, addTokens, addCompletion],
   ['Administration:', addUsers, addEvents, addPorts, addNodes, addSettings, addDrain, addKeyring],

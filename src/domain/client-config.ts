@@ -11,6 +11,8 @@ export interface ClientTarget {
   readonly url: string;
   /** The access token, when it is known; it is stored nowhere, so mostly it is not. */
   readonly token?: string | undefined;
+  /** How the command line is started where the client runs; "minimcp", found by its name, unless it is known better. */
+  readonly program?: readonly [string, ...string[]] | undefined;
 }
 
 export interface ClientConfig {
@@ -46,6 +48,7 @@ export function clientConfig(client: ClientName, target: ClientTarget): ClientCo
     token,
     bearer: `Bearer ${token}`,
     variable,
+    program: target.program ?? ['minimcp'],
   });
   const command = draft.command ?? null;
   const document = draft.document ?? null;

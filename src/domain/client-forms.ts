@@ -40,6 +40,7 @@ export interface Filled {
   readonly token: string;
   readonly bearer: string;
   readonly variable: string;
+  readonly program: readonly [string, ...string[]];
 }
 
 export const forms: Readonly<Record<ClientName, (target: Filled) => Draft>> = {
@@ -66,22 +67,21 @@ export const forms: Readonly<Record<ClientName, (target: Filled) => Draft>> = {
       mcpServers: { [name]: { type: 'http', url, headers: authorization(`Bearer \${${variable}}`) } },
     },
   }),
-  'claude-desktop': ({ name, url, bearer }) => ({
+  'claude-desktop': ({ name, url, token, program: [command, ...args] }) => ({
     title: 'Claude Desktop',
     where: 'claude_desktop_config.json (Settings → Developer → Edit Config)',
     document: {
       mcpServers: {
         [name]: {
-          command: 'npx',
-          // One argument without a space: the client's own splitting of arguments is not to be relied on.
-          // biome-ignore lint/suspicious/noTemplateCurlyInString: mcp-remote fills it in, from env below
-          args: ['-y', 'mcp-remote', url, '--header', 'Authorization:${AUTH}', '--transport', 'http-only'],
-          env: { AUTH: bearer },
+          command,
+          args: [...args, 'bridge', name, '--url', url],
+          env: { MINIMCP_ACCESS_TOKEN: token },
         },
       },
     },
     notes: [
-      'It takes no remote servers by itself: mcp-remote bridges to the URL.',
+      'It takes no remote servers by itself: "minimcp bridge" stands between it and the URL.',
+      ...(args.length === 0 ? [`"${command}" has to be a command where Claude Desktop runs.`] : []),
       'Restart Claude Desktop.',
     ],
   }),

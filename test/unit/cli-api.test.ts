@@ -78,6 +78,7 @@ const local: readonly string[] = ['up', 'down', 'demo', 'doctor', 'migrate', 'co
 
 /** Commands that ask an API only for what another one asks too. */
 const further: readonly string[] = [
+  'bridge',
   'connect',
   'config',
   'types enable',

@@ -1,5 +1,6 @@
 // `config`: what to paste into an MCP client to reach an instance. The access token is stored nowhere, so it is a
 // placeholder unless it is given or a new one is asked for.
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import type { InstanceView, InstanceWithToken } from '../../api/contract.ts';
 import { Fault } from '../../base/errors.ts';
@@ -16,6 +17,9 @@ export interface TokenOptions {
 interface ConfigOptions extends TokenOptions {
   client: ClientName;
 }
+
+/** This command line, as a client of this machine can start it from anywhere. */
+const ownProgram = [process.execPath, join(import.meta.dirname, '../../../bin/minimcp.js')] as const;
 
 export function addConfig(program: Command, surroundings: Surroundings): void {
   declare<ConfigOptions>(program, surroundings, {
@@ -71,7 +75,7 @@ function configured(
   client: ClientName,
   token: string | undefined,
 ): Configured {
-  return { config: clientConfig(client, { name, url, token }), token, id, name };
+  return { config: clientConfig(client, { name, url, token, program: ownProgram }), token, id, name };
 }
 
 function tokenFromEnv(context: Context, variable: string | undefined): string | undefined {
