@@ -63,6 +63,7 @@ export function linesText({ data, meta }: Page<Omit<LogLineView, 'metadata'>>): 
 }
 
 function listText(lines: readonly string[], none: string, cursor: string | null): string {
-  if (lines.length === 0) return none;
-  return [...lines, ...(cursor === null ? [] : [`More: cursor "${cursor}"`])].join('\n');
+  // A page of a search may be empty and still not be the last.
+  const shown = lines.length === 0 ? [none] : lines;
+  return [...shown, ...(cursor === null ? [] : [`More: cursor "${cursor}"`])].join('\n');
 }

@@ -173,6 +173,7 @@ export const tools: readonly Tool[] = [
       id,
       level: logQuerySchema.shape.level,
       since: logQuerySchema.shape.since,
+      q: logQuerySchema.shape.q,
       limit: z.int().min(1).max(500).default(100),
       cursor: paging.cursor,
     }),
