@@ -141,10 +141,18 @@ export type ApiKeyView = z.infer<typeof apiKeySchema>;
 export const storedApiKeySchema = apiKeySchema
   .extend({
     roll: z
-      .object({ restarted: z.array(z.uuid()), kept: z.array(z.uuid()) })
+      .object({
+        moved: z.array(z.uuid()),
+        restarted: z.array(z.uuid()),
+        kept: z.array(z.uuid()),
+        refused: z.array(
+          z.object({ id: z.uuid(), code: z.string(), detail: z.string(), last_lines: z.array(z.string()) }),
+        ),
+      })
       .optional()
       .meta({
-        description: 'With roll: instances restarted with the new key, and those that keep the old one',
+        description:
+          'With roll: instances that a process with the new key has taken over, those restarted with it, those that keep the old one, and why',
       }),
   })
   .meta({ id: 'StoredApiKey' });
@@ -153,7 +161,7 @@ export const putApiKeySchema = z
   .strictObject({
     api_key: z.string().min(1).max(8_192),
     expires_at: time.nullable().optional(),
-    roll: z.boolean().optional().meta({ description: 'Restart your running instances of this type with it' }),
+    roll: z.boolean().optional().meta({ description: 'Put it into your running instances of this type' }),
   })
   .meta({ id: 'PutApiKey' });
 

@@ -32,8 +32,7 @@ export const listKeys = operation({
 
 export const putKey = operation({
   id: 'putApiKey',
-  summary:
-    'Stores or replaces your API key for a server type; with roll, running instances are restarted with it',
+  summary: 'Stores or replaces your API key for a server type; with roll, running instances change to it',
   params: typeParams,
   body: putApiKeySchema,
   answers: { 200: dataOf(storedApiKeySchema) },

@@ -69,6 +69,12 @@ export const errorRegistry = {
     title: 'Not possible in this status',
     remedy: 'docs/state-machine.md says what is possible in which status.',
   },
+  key_not_proved: {
+    status: 409,
+    title: 'No server became ready with the new API key',
+    remedy:
+      'See last_lines for what it said; the instance goes on with the old key. Store a better key and roll it.',
+  },
   lease_over: {
     status: 410,
     title: 'The lease is over',

@@ -179,7 +179,7 @@ async function furnish(
   const effects = createEffects({
     ...{ db, fence, apply, driver, changes, admission, sleepers, log, say, graceMs, onFailed },
     typeById: (id) => catalog.getById(id),
-    openKey: async (userId, typeId) => (await vault.open(userId, typeId))?.plaintext ?? null,
+    openKey: (userId, typeId) => vault.open(userId, typeId),
     limitsOf: async (type) =>
       limitsOf(type.resource_limits, {
         memoryMbMax: await settings.get('process.max_memory_mb'),

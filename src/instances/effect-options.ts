@@ -10,6 +10,13 @@ import type { Apply } from './apply.ts';
 import type { Changes } from './changes.ts';
 import type { Sleepers } from './sleepers.ts';
 
+export interface OpenedKey {
+  readonly id: string;
+  /** Another one with each replacement. */
+  readonly version: string;
+  readonly plaintext: string;
+}
+
 export interface EffectsOptions {
   readonly db: Db;
   readonly fence: () => Fence;
@@ -22,8 +29,8 @@ export interface EffectsOptions {
   /** The supervisor's words about an instance, into its log. */
   readonly say: (instanceId: string, level: 'info' | 'warn' | 'error', message: string) => void;
   readonly typeById: (id: string) => Promise<ServerType | undefined>;
-  /** Opens the owner's API key for a launch; null when there is none. */
-  readonly openKey: (userId: string, typeId: string) => Promise<string | null>;
+  /** Opens the owner's API key for a child; null when there is none. */
+  readonly openKey: (userId: string, typeId: string) => Promise<OpenedKey | null>;
   readonly limitsOf: (type: ServerType) => Promise<Limits>;
   readonly minIsolation: () => Promise<IsolationLevel>;
   readonly drainMs: () => Promise<number>;

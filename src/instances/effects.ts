@@ -7,6 +7,7 @@ import type { Effect } from '../domain/lifecycle.ts';
 import type { Outcome } from './apply.ts';
 import { type EffectsOptions, isHandle } from './effect-options.ts';
 import { launch } from './launch.ts';
+import { handOverKey } from './replace-key.ts';
 import { setDeadline, settleEnd, terminate, wipe } from './teardown.ts';
 
 export interface Effects {
@@ -16,6 +17,8 @@ export interface Effects {
   ended(id: string, generation: number): void;
   /** Gives a running shim its new access token. */
   replaceToken(row: Instance): Promise<void>;
+  /** Has the shim of a running instance change to its owner's present API key. */
+  handOverKey(row: Instance, signal: AbortSignal): ReturnType<typeof handOverKey>;
   /** Whether effects of this instance are under way. */
   busy(id: string): boolean;
   /** Takes no more; resolves when what was under way is done. Launches that wait are dropped: reconcile finds them. */
@@ -72,6 +75,7 @@ export function createEffects(options: EffectsOptions): Effects {
       if (isHandle(row.handle)) await options.driver.setToken(row.handle, row.access_token);
       else if (isAsleep(row)) await options.sleepers.listen(row);
     },
+    handOverKey: (row, signal) => handOverKey(options, row, AbortSignal.any([signal, closing.signal])),
     busy: (id) => lanes.has(id),
     async stop() {
       closing.abort();

@@ -3,7 +3,7 @@
 // reconcile launches it again.
 import { Fault, messageOf } from '../base/errors.ts';
 import { insertEvent } from '../db/queries/events.ts';
-import { setHandle, type Timed } from '../db/queries/instances.ts';
+import { setApiKey, setHandle, type Timed } from '../db/queries/instances.ts';
 import type { Instance } from '../domain/instance.ts';
 import type { Handle } from '../runtime/driver.ts';
 import type { Outcome } from './apply.ts';
@@ -45,13 +45,13 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
   try {
     const type = await options.typeById(row.mcp_type_id);
     if (type === undefined) throw new Fault('unknown_type', 'its server type is gone');
-    const [apiKey, limits, minIsolation, drainMs] = await Promise.all([
+    const [key, limits, minIsolation, drainMs] = await Promise.all([
       type.key_variable === null ? null : options.openKey(row.user_id, type.id),
       options.limitsOf(type),
       options.minIsolation(),
       options.drainMs(),
     ]);
-    if (type.key_variable !== null && apiKey === null)
+    if (type.key_variable !== null && key === null)
       throw new Fault('api_key_required', 'its API key has been removed or is over');
     options.say(
       row.id,
@@ -70,14 +70,15 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
         drainMs,
         type,
         config: row.config,
-        apiKey,
+        apiKey: key?.plaintext ?? null,
+        keyVersion: key?.version,
         limits,
         minIsolation,
         publicHosts: options.publicHosts,
         listenFd: socket?.fd,
       })
       .finally(() => socket?.release());
-    await noteStarted(options, row, handle);
+    await noteStarted(options, row, handle, key?.id ?? null);
     return undefined;
   } catch (error) {
     if (isPassing(error)) throw error;
@@ -86,9 +87,15 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
 }
 
 /** Remembers how to find it, and says so in the trail: one without the other never. */
-function noteStarted(options: EffectsOptions, row: Instance, handle: Handle): Promise<void> {
+function noteStarted(
+  options: EffectsOptions,
+  row: Instance,
+  handle: Handle,
+  apiKeyId: string | null,
+): Promise<void> {
   return options.db.tx(async (tx) => {
     if (!(await setHandle(tx, row.id, row.generation, handle))) return;
+    if (apiKeyId !== row.api_key_id) await setApiKey(tx, row.id, row.generation, apiKeyId);
     await insertEvent(tx, {
       instanceId: row.id,
       userId: row.user_id,

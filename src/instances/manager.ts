@@ -13,6 +13,7 @@ import type { Apply } from './apply.ts';
 import type { Changes } from './changes.ts';
 import type { Effects } from './effects.ts';
 import type { Occurrence } from './occurrence.ts';
+import { replaceKey } from './replace-key.ts';
 import { type RequestOptions, request } from './request.ts';
 import type { Actor, Manager, WithToken } from './types.ts';
 
@@ -74,6 +75,13 @@ export function createManager(options: ManagerOptions): Manager {
       });
     },
     newToken: (actor, id) => newAccessToken(options, actor, id),
+    replaceKey: (actor, id, signal) =>
+      replaceKey(
+        { ...options, restart: (by, which) => act(which, { event: 'restart', actor: by }) },
+        actor,
+        id,
+        signal,
+      ),
     settled: (id, ms, signal) => settled(options, id, ms, signal),
   };
 }

@@ -26,6 +26,12 @@ export interface WithToken {
   readonly accessToken: string;
 }
 
+/** What became of a new API key in a running instance. */
+export type KeyReplaced =
+  | { readonly outcome: 'moved' | 'restarted' }
+  /** Its server goes on with the old one; what the other said last, redacted. */
+  | { readonly outcome: 'refused'; readonly lastLines: readonly string[] };
+
 /**
  * Every change of an instance's status. Each method throws a Fault for what is refused: not_found for what is not
  * there or not the actor's, illegal_in_status, lease_over, quota_exceeded, no_port_free, api_key_required, and so on.
@@ -41,6 +47,8 @@ export interface Manager {
   remove(actor: Actor, id: string): Promise<Instance>;
   /** A new access token; the old one stops working at once. */
   newToken(actor: Actor, id: string): Promise<WithToken>;
+  /** Has a running instance use its owner's present API key; calls do not notice, where its server allows that. */
+  replaceKey(actor: Actor, id: string, signal: AbortSignal): Promise<KeyReplaced>;
   /** Resolves with the row when it is running or at rest, or as it is after `ms`. */
   settled(id: string, ms: number, signal?: AbortSignal): Promise<Instance>;
 }

@@ -26,28 +26,39 @@ const cpuPeriodUs = 1_000_000;
  * @returns its directories, one per controller
  */
 export function createGroup(parents: CgroupParents, name: string, limits: Limits): string[] {
-  const memoryBytes = String(limits.memoryBytesMax + shimMemoryBytes);
-  const tasks = String(limits.processesMax + shimTasks);
   const quotaUs = Math.max(limits.cpuPercentMax, 1) * (cpuPeriodUs / 100);
   const dirs = [...new Set([parents.memory, parents.pids, parents.cpu])].map((parent) => join(parent, name));
   makeParents(parents);
   for (const dir of dirs) mkdirSync(dir, { recursive: true });
+  resizeGroup(parents, name, limits, 1);
   const at = (parent: string, file: string): string => join(parent, name, file);
   if (parents.version === 2) {
-    writeFileSync(at(parents.memory, 'memory.max'), memoryBytes);
     writeIfThere(at(parents.memory, 'memory.swap.max'), '0');
-    writeFileSync(at(parents.pids, 'pids.max'), tasks);
     writeFileSync(at(parents.cpu, 'cpu.max'), `${quotaUs} ${cpuPeriodUs}`);
     writeIfThere(at(parents.cpu, 'cpu.max.burst'), String(quotaUs));
   } else {
-    writeFileSync(at(parents.memory, 'memory.limit_in_bytes'), memoryBytes);
-    writeIfThere(at(parents.memory, 'memory.memsw.limit_in_bytes'), memoryBytes);
-    writeFileSync(at(parents.pids, 'pids.max'), tasks);
     writeFileSync(at(parents.cpu, 'cpu.cfs_period_us'), String(cpuPeriodUs));
     writeFileSync(at(parents.cpu, 'cpu.cfs_quota_us'), String(quotaUs));
     writeIfThere(at(parents.cpu, 'cpu.cfs_burst_us'), String(quotaUs));
   }
   return dirs;
+}
+
+/** Sets what a group may have of memory and tasks: for one child, or for two while one takes over from another. */
+export function resizeGroup(parents: CgroupParents, name: string, limits: Limits, children: number): void {
+  const memoryBytes = String(limits.memoryBytesMax * children + shimMemoryBytes);
+  const at = (parent: string, file: string): string => join(parent, name, file);
+  writeFileSync(at(parents.pids, 'pids.max'), String(limits.processesMax * children + shimTasks));
+  if (parents.version === 2) {
+    writeFileSync(at(parents.memory, 'memory.max'), memoryBytes);
+    return;
+  }
+  const limit = at(parents.memory, 'memory.limit_in_bytes');
+  const withSwap = at(parents.memory, 'memory.memsw.limit_in_bytes');
+  // The one may never be more than the other: on the way up that with swap goes first, on the way down last.
+  writeIfThere(withSwap, memoryBytes);
+  writeFileSync(limit, memoryBytes);
+  writeIfThere(withSwap, memoryBytes);
 }
 
 /** Puts a process, and all it starts from now on, into the group. */

@@ -2,7 +2,7 @@
 // that cannot be reached is an exception, never "gone". Secret values appear in no handle, list, argument or error.
 import type { IsolationLevel, StopReason } from '../domain/instance.ts';
 import type { ServerType } from '../domain/server-type.ts';
-import type { ExitRecord, ShimState } from '../shim/contract.ts';
+import type { ExitRecord, KeyChange, ShimState } from '../shim/contract.ts';
 
 /** Finds a generation again; plain JSON, kept in mcp_instances.handle. */
 export interface Handle {
@@ -32,6 +32,8 @@ export interface StartSpec {
   readonly config: Record<string, unknown>;
   /** The opened API key, or null for a type without one. */
   readonly apiKey: string | null;
+  /** Tells one state of the key from another, and nothing of the key. */
+  readonly keyVersion?: string | undefined;
   readonly limits: Limits;
   readonly minIsolation: IsolationLevel;
   /** Values of Host and Origin that a proxy in front uses. */
@@ -71,6 +73,14 @@ export interface Ended {
   /** Processes found alive after the end; always 0, or stop throws. */
   readonly processes: 0;
 }
+
+export type Rekeyed =
+  /** A child with the key serves, here or already. The one before it ends when it owes no answer any more. */
+  | { readonly outcome: 'moved' }
+  /** The child that served goes on; what the other said last, redacted. */
+  | { readonly outcome: 'refused'; readonly lastLines: readonly string[] }
+  /** It can only be started again with it. */
+  | { readonly outcome: 'unsupported' };
 
 export interface Capabilities {
   readonly isolation: IsolationLevel;
@@ -114,6 +124,8 @@ export interface Driver {
   ): Promise<void>;
   /** Replaces the access token in the running shim. */
   setToken(handle: Handle, tokenSha256: string): Promise<void>;
+  /** Has a child with another API key take over in a living generation; calls do not notice. Idempotent by its version. */
+  rekey(handle: Handle, key: KeyChange, signal: AbortSignal): Promise<Rekeyed>;
   /** CPU and memory of many generations at once. */
   usage(handles: readonly Handle[]): Promise<Map<string, Usage>>;
   /** Lets go of every shim and leaves them running. */

@@ -52,7 +52,11 @@ export async function recordOf(state: LocalState, name: BundleName): Promise<Bun
 /** What was written down about every generation that is followed. */
 export async function followedRecords(state: LocalState): Promise<BundleRecord[]> {
   const records = await Promise.all(state.links.followed().map((handle) => recordOf(state, handle)));
-  for (const [key, record] of state.records) if (!isSame(record)) state.records.delete(key);
+  for (const [key, record] of state.records) {
+    if (isSame(record)) continue;
+    state.records.delete(key);
+    state.roomForTwo.delete(key);
+  }
   return records.filter((record) => record !== undefined);
 }
 
@@ -105,6 +109,7 @@ export async function stopGeneration(
   await removeGroup(target.cgroups);
   state.links.drop(handle);
   state.records.delete(keyOf(handle));
+  state.roomForTwo.delete(keyOf(handle));
   if (state.tenants.get(handle.uid) === keyOf(handle)) state.tenants.delete(handle.uid);
   if (target.ownsUid) state.vacant.add(handle.uid);
   return ending;
@@ -140,6 +145,6 @@ export async function removeOrphanGroups(state: LocalState): Promise<void> {
   }
 }
 
-function fenced(error: ShimRefusal): Fault {
+export function fenced(error: ShimRefusal): Fault {
   return new Fault('node_fenced', error.message, { cause: error });
 }

@@ -86,6 +86,7 @@ export async function launchSpec(
       ? { egress: { socket: `${egressDirName}/${proxySocket}`, hosts: spec.type.egress_hosts } }
       : {}),
     secrets: secretsOf(spec),
+    ...(spec.keyVersion === undefined ? {} : { keyVersion: spec.keyVersion }),
     restart: restartPolicyOf(spec.type.restart_policy),
     bounds: defaultBounds,
     legacySse: spec.type.legacy_sse,

@@ -51,6 +51,10 @@ export interface LocalState {
   readonly caches: CompileCaches;
   /** What was written down about generations that live, by key: their looks at every few seconds read no file. */
   readonly records: Map<string, BundleRecord>;
+  /** By key, whether a generation has room for two children; absent: not known to this supervisor yet. */
+  readonly roomForTwo: Map<string, boolean>;
+  /** Generations that are being told of another key, by key. */
+  readonly rekeying: Set<string>;
   /** Which generation a user id belongs to now. */
   readonly tenants: Map<number, string>;
   /** User ids that were proved to have no process and have not been given out since: nobody else can run as them. */

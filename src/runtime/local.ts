@@ -23,6 +23,7 @@ import { handleOf, type LocalDriverOptions, type LocalState } from './local-stat
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
 import { readProcessTable } from './process-table.ts';
+import { followRoom, rekeyGeneration } from './rekey.ts';
 import { startGeneration } from './start.ts';
 import { writeBroken } from './state-files.ts';
 import { placeRuntime } from './store.ts';
@@ -39,6 +40,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
   const emit = (news: News): void => {
     // A server that was just killed for its memory looks like a crash to its shim.
     if (news.kind === 'state' && news.shim?.phase === 'restarting') void checkKernel(state, watchdog, news);
+    if (news.kind === 'state') void keepRoom(state, news);
     for (const listener of listeners) listener(news);
   };
   const files = await placeRuntime(dataDir, options.nodeBinary);
@@ -54,6 +56,8 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
     links,
     caches,
     records: new Map(),
+    roomForTwo: new Map(),
+    rekeying: new Set(),
     tenants: new Map(),
     vacant: new Set(),
   };
@@ -69,6 +73,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
     living: async () =>
       (await followedRecords(state)).filter((record) => isSame(record) && !stopping.has(keyOf(record))),
     usage: (records) => usageOf(records),
+    children: (record) => (state.roomForTwo.get(keyOf(record)) === true ? 2 : 1),
     async onBroken(record, message) {
       if (stopping.has(keyOf(record))) return;
       log.warn({ instance: record.instanceId, limit: message }, 'an instance broke a limit and is ended');
@@ -102,6 +107,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
         lease: { remainingMs, expiresAt: expiresAt.toISOString() },
       }),
     setToken: (handle, tokenSha256) => tellShim(state, handle, { method: 'token', tokenSha256 }),
+    rekey: (handle, key, signal) => rekeyGeneration(state, handle, key, signal),
     async usage(handles) {
       const records = await Promise.all(handles.map((handle) => recordOf(state, handle)));
       return usageOf(records.filter((record) => record !== undefined));
@@ -113,6 +119,15 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
       await caches.close();
     },
   };
+}
+
+async function keepRoom(state: LocalState, news: News): Promise<void> {
+  try {
+    await followRoom(state, news);
+  } catch (error) {
+    const { instanceId: instance } = news;
+    state.options.log.warn({ instance, reason: messageOf(error) }, 'limits could not be set again');
+  }
 }
 
 async function checkKernel(state: LocalState, watchdog: Watchdog, news: News): Promise<void> {

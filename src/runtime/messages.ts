@@ -65,6 +65,15 @@ const stateSchema = z.object({
   idleMs: z.number().nullable(),
   rssBytes: z.number().min(0),
   expiresAt: text(50).optional(),
+  keyVersion: text(200).optional(),
+  roll: z
+    .object({
+      version: text(200),
+      phase: z.enum(['proving', 'draining', 'done', 'failed']),
+      lastLines: z.array(text(10_000)).max(100),
+    })
+    .optional()
+    .catch(undefined),
 }) satisfies z.ZodType<ShimState>;
 
 const id = z.int();

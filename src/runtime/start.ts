@@ -70,6 +70,7 @@ export async function startGeneration(
     if (record === undefined) throw new Error('the shim was started and not identified');
     const handle = handleOf(record);
     state.records.set(keyOf(handle), record);
+    state.roomForTwo.set(keyOf(handle), false);
     state.links.follow(handle);
     state.caches.wish(resolved.dir, resolved.script);
     return handle;

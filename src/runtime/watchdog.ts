@@ -16,6 +16,8 @@ export interface WatchdogOptions {
   readonly log: Logger;
   /** Living generations with what was written down about them. */
   readonly living: () => Promise<readonly BundleRecord[]>;
+  /** How many children it may have now: two while one takes over from another. */
+  readonly children: (record: BundleRecord) => number;
   readonly usage: (handles: readonly BundleRecord[]) => Promise<Map<string, Usage>>;
   /** A limit is broken; `message` names it with its figure, for the owner. */
   readonly onBroken: (record: BundleRecord, message: string) => Promise<void>;
@@ -68,7 +70,7 @@ async function look(options: WatchdogOptions): Promise<void> {
   for (const record of records) {
     const message =
       memoryKilled(record) ??
-      memoryUsed(record.limits, usage.get(record.instanceId)) ??
+      memoryUsed(record.limits, options.children(record), usage.get(record.instanceId)) ??
       (await diskUsed(options.dataDir, record));
     if (message !== undefined) await options.onBroken(record, message);
   }
@@ -80,8 +82,9 @@ export function memoryKilled(record: Pick<BundleRecord, 'cgroups' | 'limits'>): 
   return `memory: more than the ${inMebibytes(record.limits.memoryBytesMax)} it may have; the kernel killed it`;
 }
 
-function memoryUsed(limits: Limits, usage: Usage | undefined): string | undefined {
-  if (usage === undefined || usage.memoryBytes <= limits.memoryBytesMax + shimBytes) return undefined;
+function memoryUsed(limits: Limits, children: number, usage: Usage | undefined): string | undefined {
+  if (usage === undefined || usage.memoryBytes <= limits.memoryBytesMax * children + shimBytes)
+    return undefined;
   return `memory: ${inMebibytes(usage.memoryBytes)} in ${usage.processes} processes, of ${inMebibytes(limits.memoryBytesMax)} it may have`;
 }
 

@@ -27,6 +27,13 @@ export interface Rotation {
   readonly failed: number;
 }
 
+export interface OpenedKey {
+  readonly id: string;
+  /** Another one with each replacement; sealing it under another master key is none. */
+  readonly version: string;
+  readonly plaintext: string;
+}
+
 export interface Vault {
   /** Stores a person's key for a type, in place of an older one. */
   put(
@@ -37,7 +44,7 @@ export interface Vault {
     expiresAt: Date | null,
   ): Promise<ApiKeyEntry>;
   /** The key itself, for a launch; null when there is none or it has expired. @throws Fault secrets_unavailable */
-  open(userId: string, typeId: string): Promise<{ readonly id: string; readonly plaintext: string } | null>;
+  open(userId: string, typeId: string): Promise<OpenedKey | null>;
   list(userId: string): Promise<readonly ApiKeyEntry[]>;
   /** @returns false when there was none */
   remove(userId: string, typeId: string): Promise<boolean>;
@@ -52,13 +59,30 @@ const batchMax = 50;
 const hintedCharsMin = 12;
 
 export function createVault({ db, keyring }: { readonly db: Db; readonly keyring: Keyring }): Vault {
+  const openRow = async (
+    userId: string,
+    typeId: string,
+  ): Promise<(OpenedKey & { envelope: string }) | null> => {
+    const row = await readApiKey(db, userId, typeId);
+    if (row === undefined) return null;
+    const { id, version, encrypted_key: envelope } = row;
+    const master = await keyring.find(kidOf(envelope));
+    return { id, version, envelope, plaintext: open(master, { userId, typeId, field }, envelope) };
+  };
+  /** The envelope that holds this key already; stored again it is not another one. */
+  const sameKey = async (plaintext: string, userId: string, typeId: string): Promise<string | null> => {
+    // One that cannot be opened may still be replaced.
+    const stored = await openRow(userId, typeId).catch(() => null);
+    return stored?.plaintext === plaintext ? stored.envelope : null;
+  };
   return {
     async put(userId, typeId, typeName, plaintext, expiresAt) {
       const hint = plaintext.length >= hintedCharsMin ? plaintext.slice(-4) : null;
       for (let attempt = 0; attempt < 2; attempt += 1) {
         const master = await keyring.active();
+        const sameAs = await sameKey(plaintext, userId, typeId);
         const { envelope, nonce } = seal(master, { userId, typeId, field }, plaintext);
-        const key = { userId, typeId, expiresAt, envelope, nonce, keyId: master.kid, hint };
+        const key = { userId, typeId, expiresAt, envelope, nonce, keyId: master.kid, hint, sameAs };
         const row = await upsertApiKey(db, key);
         if (row !== undefined) return { ...row, mcp_type: typeName };
         // Another process has retired the key that is active here: learn of its successor.
@@ -66,12 +90,7 @@ export function createVault({ db, keyring }: { readonly db: Db; readonly keyring
       }
       throw new Fault('secrets_unavailable', 'the master key has been retired');
     },
-    async open(userId, typeId) {
-      const row = await readApiKey(db, userId, typeId);
-      if (row === undefined) return null;
-      const master = await keyring.find(kidOf(row.encrypted_key));
-      return { id: row.id, plaintext: open(master, { userId, typeId, field }, row.encrypted_key) };
-    },
+    open: (userId, typeId) => openRow(userId, typeId),
     list: (userId) => listApiKeys(db, userId),
     remove: (userId, typeId) => deleteApiKey(db, userId, typeId),
     rotate: (signal) => rotate(db, keyring, signal),

@@ -27,6 +27,8 @@ export interface Child {
   destroyOutput(): void;
   /** Lets it see the end of its standard input: the polite way to ask it to leave. */
   closeInput(): void;
+  /** Whether its input has been closed, so that it leaves. */
+  isAskedToLeave(): boolean;
   /** Signals its process group, or what is left of it after the process itself is gone. */
   signal(name: 'SIGTERM' | 'SIGKILL'): void;
 }
@@ -50,6 +52,7 @@ export function startChild(spec: ChildSpec): Child {
   }
   const pid = process_.pid ?? null;
   let gone = false;
+  let asked = false;
   const exited = new Promise<ChildExit>((resolve) => {
     const leave = (exit: ChildExit): void => {
       gone = true;
@@ -78,7 +81,11 @@ export function startChild(spec: ChildSpec): Child {
       process_.stdout?.destroy();
       process_.stderr?.destroy();
     },
-    closeInput: () => void process_.stdin?.end(),
+    closeInput: () => {
+      asked = true;
+      process_.stdin?.end();
+    },
+    isAskedToLeave: () => asked,
     signal: (name) => {
       if (pid !== null) signalGroup(pid, name, gone);
     },
@@ -97,6 +104,7 @@ function notStarted(spec: ChildSpec, error: Error): Child {
     inputLost: new Promise(() => {}),
     destroyOutput: () => {},
     closeInput: () => {},
+    isAskedToLeave: () => false,
     signal: () => {},
   };
 }

@@ -100,6 +100,8 @@ export interface LaunchSpec {
   readonly child: ChildSpec;
   /** Values that may never reach the log. */
   readonly secrets: readonly string[];
+  /** Which state of the API key that is. Absent from older supervisors, and where there is no key. */
+  readonly keyVersion?: string | undefined;
   readonly restart: RestartPolicy;
   readonly bounds: Bounds;
   /** Serve GET /sse and POST /messages for clients of 2024-11-05. */
@@ -118,6 +120,26 @@ export interface Lease {
 }
 
 export type ShimPhase = 'starting' | 'running' | 'restarting' | 'stopping';
+
+/** An API key that takes the place of another, on its way into the child. Never written down. */
+export interface KeyChange {
+  readonly version: string;
+  /** The environment variable the server reads it from. */
+  readonly variable: string;
+  readonly value: string;
+}
+
+/** How far the last change of the API key has come. */
+export interface KeyRoll {
+  readonly version: string;
+  /**
+   * `proving`: a second child is being opened with it; `draining`: that child serves, the old one finishes its calls;
+   * `done`: the old one is gone; `failed`: nothing has changed.
+   */
+  readonly phase: 'proving' | 'draining' | 'done' | 'failed';
+  /** With failed: what the second child said last, redacted, and why it was given up. */
+  readonly lastLines: readonly string[];
+}
 
 /** What a shim knows about itself; answered to `hello` and `state`, and sent as news when the phase changes. */
 export interface ShimState {
@@ -145,6 +167,9 @@ export interface ShimState {
   readonly rssBytes: number;
   /** The end of the lease it was last told. Absent from shims older than this field. */
   readonly expiresAt?: string | undefined;
+  /** The key its child runs with, and started again would run with. */
+  readonly keyVersion?: string | undefined;
+  readonly roll?: KeyRoll | undefined;
 }
 
 /** How a generation ended. Written once; the supervisor proves the end by itself and takes only the reasons from here. */
@@ -174,7 +199,9 @@ export type ControlRequest =
       readonly graceMs: number;
     }
   | { readonly id: number; readonly method: 'deadline'; readonly lease: Lease }
-  | { readonly id: number; readonly method: 'token'; readonly tokenSha256: string };
+  | { readonly id: number; readonly method: 'token'; readonly tokenSha256: string }
+  /** Begins to use another API key; how it goes is in the state. The key in use, or one too many, changes nothing. */
+  | { readonly id: number; readonly method: 'key'; readonly key: KeyChange };
 
 export type ControlReply =
   | { readonly id: number; readonly state: ShimState }

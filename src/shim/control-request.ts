@@ -57,6 +57,17 @@ export function readRequest(line: Buffer): ControlRequest | Problem {
       }
       return { id, method, tokenSha256 };
     }
+    case 'key': {
+      const { version, variable, value: key } = (value.key ?? {}) as Record<string, unknown>;
+      if (typeof version !== 'string' || version === '' || version.length > 200)
+        return { id, problem: 'key.version must be a text' };
+      if (typeof variable !== 'string' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable))
+        return { id, problem: 'key.variable must name a variable' };
+      // Nothing of it may stand in an answer.
+      if (typeof key !== 'string' || key === '' || key.includes('\0'))
+        return { id, problem: 'key.value must be a text' };
+      return { id, method, key: { version, variable, value: key } };
+    }
     default:
       return { id, problem: 'no such method' };
   }

@@ -11,6 +11,7 @@ import {
   type ControlRequest,
   contractVersion,
   type ExitRecord,
+  type KeyChange,
   type Lease,
   type ShimState,
 } from './contract.ts';
@@ -22,6 +23,7 @@ export interface ControlOptions {
   readonly onStop: (reason: ExitRecord['reason'], times: { drainMs: number; graceMs: number }) => void;
   readonly onDeadline: (lease: Lease) => void;
   readonly onToken: (tokenSha256: string) => void;
+  readonly onKey: (key: KeyChange) => void;
 }
 
 export interface Control {
@@ -92,6 +94,7 @@ export function createControl(options: ControlOptions): Control {
     if (request.method === 'stop') options.onStop(request.reason, request);
     if (request.method === 'deadline') options.onDeadline(request.lease);
     if (request.method === 'token') options.onToken(request.tokenSha256);
+    if (request.method === 'key') options.onKey(request.key);
     return options.state();
   };
 

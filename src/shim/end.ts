@@ -4,6 +4,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { nowMs, sleep, timerMsMax } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { endRun } from './child-run.ts';
 import { bundleFiles, type ExitRecord } from './contract.ts';
 import type { Keeper } from './keeper.ts';
 import type { Bridge, Door, Say } from './seams.ts';
@@ -36,10 +37,7 @@ export interface Ending {
   begun(): boolean;
 }
 
-/** Many servers do not notice the end of their input; those that do leave well within this. */
-const inputClosedMs = 1_000;
-/** How long a killed child, the closing of connections and the last lines of log may take. */
-const killedMs = 1_000;
+/** How long the closing of connections and the last lines of log may take. */
 const closeMs = 250;
 const flushMs = 500;
 
@@ -56,7 +54,7 @@ export function createEnding(options: EndingOptions): Ending {
     options.onBegin();
     if (reason === 'expired') door.endLease();
     if (!keeper.child.hasExited()) await bridge.drain(draining.signal).catch(() => {});
-    await endChild(keeper, graceMs);
+    await Promise.all(keeper.living().map((run) => endRun(run, graceMs)));
     bridge.close();
     await Promise.race([door.close().catch(() => {}), sleep(closeMs)]);
     try {
@@ -82,23 +80,6 @@ export function createEnding(options: EndingOptions): Ending {
     },
     begun: () => begun,
   };
-}
-
-async function endChild(keeper: Keeper, graceMs: number): Promise<void> {
-  const { child } = keeper;
-  const byItselfMs = Math.min(graceMs / 2, inputClosedMs);
-  const within = (ms: number): Promise<unknown> => Promise.race([child.exited, sleep(ms)]);
-  if (!child.hasExited()) {
-    child.closeInput();
-    await within(byItselfMs);
-  }
-  if (!child.hasExited()) {
-    child.signal('SIGTERM');
-    await within(graceMs - byItselfMs);
-  }
-  // Also when the child has left by itself: what it started may not have.
-  child.signal('SIGKILL');
-  await Promise.race([keeper.childEnded(), sleep(killedMs)]);
 }
 
 /** The record of the end as things stand now. */

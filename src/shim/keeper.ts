@@ -1,21 +1,25 @@
 // Keeps a child alive: starts it, waits until it is ready, starts it again when it dies, and gives up by the restart
 // policy. It decides when an instance has failed; how it ends is end.ts. A child that dies before it was ever ready
 // is not started again: it would die again.
-import { connect } from 'node:net';
 import { monotonicMs, sleep } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
 import { restartDelayMs } from '../domain/restart.ts';
 import { type Child, type ChildExit, startChild } from './child.ts';
-import type { ExitRecord, LaunchSpec, ShimPhase } from './contract.ts';
+import { createRuns, type Run, wordOf } from './child-run.ts';
+import type { ChildSpec, ExitRecord, KeyChange, KeyRoll, LaunchSpec, ShimPhase } from './contract.ts';
+import { createHandOver } from './hand-over.ts';
 import type { Output } from './output.ts';
 import type { Bridge, Say, ServerInfo } from './seams.ts';
+import type { Tail } from './tail.ts';
 
 export interface KeeperOptions {
   readonly spec: LaunchSpec;
   /** The child that main.ts started before anything else. */
   readonly first: Child;
   readonly bridge: Bridge;
-  readonly readOutput: (child: Child) => Output;
+  readonly readOutput: (child: Child, tail: Pick<Tail, 'push'>) => Output;
+  /** Where the last lines of its children are kept, and how more such places are made. */
+  readonly tail: Tail;
+  readonly newTail: () => Tail;
   readonly say: Say;
   readonly onPhase: () => void;
   /** The instance has failed; `word` is for its owner. */
@@ -24,34 +28,25 @@ export interface KeeperOptions {
 
 export interface Keeper {
   readonly phase: ShimPhase;
+  /** The one that serves, or is to. */
   readonly child: Child;
+  /** How it was started, and would be again. */
+  readonly childSpec: ChildSpec;
+  readonly keyVersion: string | null;
+  /** How the last change of the API key has gone. */
+  readonly roll: KeyRoll | undefined;
   readonly server: ServerInfo | null;
   readonly restarts: number;
   readonly wasReady: boolean;
   readonly lastExit: ChildExit | null;
   /** Begins. It goes on until `release`, or until it has called `onFailed`. */
   start(): void;
-  /** No further start; what the child does from now on is its end. */
+  /** Has another child take over that knows this API key. */
+  changeKey(change: KeyChange): void;
+  /** No further start; what the children do from now on is their end. */
   release(): void;
-  /** Resolves when the child is gone, what it wrote is read and nothing of its group is left. */
-  childEnded(): Promise<void>;
-}
-
-/** How long the last words of a dead child are waited for. */
-const lastWordsMs = 500;
-/** A child that has closed its standard input or output but does not leave is of no use to anyone after this. */
-const muteMs = 1_000;
-const exitSeenMs = 50;
-
-type Opened = 'ready' | 'exited' | 'timeout' | { readonly refused: string };
-
-/** One start of the child, from its first byte to its last. */
-interface Run {
-  readonly child: Child;
-  /** Aborted when there is no more use in opening it. */
-  readonly opening: AbortController;
-  /** Resolves when the child is gone, what it wrote is read and nothing of its group is left. */
-  readonly ended: Promise<void>;
+  /** Every child that is not over: one, or two while one takes over from another. */
+  living(): Run[];
 }
 
 /** Makes the keeper of an instance. */
@@ -59,6 +54,9 @@ export function createKeeper(options: KeeperOptions): Keeper {
   const { spec, bridge, say, onPhase, onFailed } = options;
   const released = new AbortController();
   let run: Run = { child: options.first, opening: new AbortController(), ended: Promise.resolve() };
+  let replaced = Promise.withResolvers<void>();
+  let childSpec = spec.child;
+  let keyVersion = spec.keyVersion ?? null;
   let phase: ShimPhase = 'starting';
   let server: ServerInfo | null = null;
   let restarts = 0;
@@ -71,59 +69,51 @@ export function createKeeper(options: KeeperOptions): Keeper {
     onPhase();
   };
 
-  const follow = (child: Child): Run => {
-    const opening = new AbortController();
-    const output = options.readOutput(child);
-    if (spec.child.transport === 'stdio') {
-      void output.messagesEnded.then(() => leaveOrDie(child, 'closed its standard output'));
-      void child.inputLost.then(() => leaveOrDie(child, 'closed its standard input'));
-    }
-    const ended = child.exited.then(async (exit) => {
-      lastExit = exit;
-      opening.abort(new Error(wordOf(exit)));
-      bridge.childGone(wordOf(exit));
-      child.signal('SIGKILL'); // what it left behind in its group
-      await Promise.race([output.ended, sleep(lastWordsMs)]);
-      child.destroyOutput();
-      await output.ended;
+  const runs = createRuns({
+    ...{ spec: spec.child, bridge, say, released: released.signal },
+    readOutput: options.readOutput,
+  });
+  const serveWith = (next: Run): void => {
+    run = next;
+    void next.child.exited.then((exit) => {
+      if (next === run) lastExit = exit;
     });
-    return { child, opening, ended };
   };
+  const handOver = createHandOver({
+    ...{ runs, bridge, say, startChild, newTail: options.newTail, tail: options.tail },
+    serving: () =>
+      phase === 'running' && !released.signal.aborted ? { run, spec: childSpec, keyVersion } : null,
+    onMoved(next, nextSpec, nextServer, version) {
+      serveWith(next);
+      childSpec = nextSpec;
+      server = nextServer;
+      keyVersion = version;
+      replaced.resolve();
+      replaced = Promise.withResolvers();
+    },
+    onChange: onPhase,
+    released: released.signal,
+    drainMs: spec.bounds.requestTimeoutMs,
+    graceMs: spec.graceMs,
+  });
 
-  const leaveOrDie = async (child: Child, deed: string): Promise<void> => {
-    await Promise.race([child.exited, sleep(muteMs)]);
-    if (child.hasExited() || released.signal.aborted) return;
-    say('error', `The server ${deed} and went on running; it is ended`);
-    child.signal('SIGKILL');
-  };
-
-  const open = async ({ child, opening }: Run): Promise<Opened> => {
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      opening.abort(new Error('start time-out'));
-    }, spec.child.startTimeoutMs);
-    try {
-      if (spec.child.httpPort !== undefined) await portAnswers(spec.child.httpPort, opening.signal);
-      server = await bridge.open(child.link, opening.signal);
-      return 'ready';
-    } catch (error) {
-      // A broken pipe may be seen a moment before the exit it comes from.
-      if (!isLate) await Promise.race([child.exited, sleep(exitSeenMs)]);
-      if (child.hasExited()) return 'exited';
-      return isLate ? 'timeout' : { refused: messageOf(error) };
-    } finally {
-      clearTimeout(timer);
+  /** Resolves when the child is gone that nothing has taken the place of. @returns since when that one served */
+  const outlived = async (readyMs: number): Promise<number> => {
+    for (let sinceMs = readyMs; ; sinceMs = monotonicMs()) {
+      const mine = run;
+      await Promise.race([mine.child.exited, replaced.promise]);
+      if (run === mine) return sinceMs;
     }
   };
 
   const keep = async (): Promise<void> => {
     const startedMs = monotonicMs();
     for (let tries = 0; ; tries += 1) {
-      const opened = await open(run);
-      const readyMs = monotonicMs();
+      const opened = await runs.open(run);
+      let readyMs = monotonicMs();
       if (released.signal.aborted) return;
-      if (opened === 'ready') {
+      if (opened.server !== null) {
+        server = opened.server;
         say(
           'info',
           wasReady ? 'The server is ready again' : `The server is ready after ${msSince(startedMs)} ms`,
@@ -133,16 +123,16 @@ export function createKeeper(options: KeeperOptions): Keeper {
       } else {
         if (run.child.hasExited()) await run.ended;
         if (!wasReady) {
-          onFailed(opened === 'timeout' ? 'start_timeout' : 'start_failed', wordOfOpening(opened));
+          onFailed(opened.isLate ? 'start_timeout' : 'start_failed', opened.word);
           return;
         }
-        say('error', wordOfOpening(opened));
+        say('error', opened.word);
         run.child.signal('SIGKILL');
       }
-      await run.child.exited;
+      readyMs = await outlived(readyMs);
       setPhase('restarting');
       await run.ended;
-      if (opened === 'ready' && msSince(readyMs) >= spec.restart.resetAfterMs) tries = 0;
+      if (opened.server !== null && msSince(readyMs) >= spec.restart.resetAfterMs) tries = 0;
       if (!(await startAgain(tries))) return;
     }
   };
@@ -160,21 +150,14 @@ export function createKeeper(options: KeeperOptions): Keeper {
     restarts += 1;
     if (delayMs > 0) await sleep(delayMs, released.signal).catch(() => {});
     if (released.signal.aborted) return false;
-    run = follow(startChild(spec.child));
+    serveWith(runs.follow(startChild(childSpec), options.tail));
     onPhase();
     return true;
   };
 
-  function wordOfOpening(opened: Exclude<Opened, 'ready'>): string {
-    if (opened === 'timeout') return `The server did not answer within ${spec.child.startTimeoutMs} ms`;
-    if (opened === 'exited')
-      return `${lastExit ? wordOf(lastExit) : 'The server has ended'} before it was ready`;
-    return `The server could not be opened: ${opened.refused}`;
-  }
-
   return {
     start() {
-      run = follow(options.first);
+      serveWith(runs.follow(options.first, options.tail));
       void keep();
     },
     get phase() {
@@ -182,6 +165,15 @@ export function createKeeper(options: KeeperOptions): Keeper {
     },
     get child() {
       return run.child;
+    },
+    get childSpec() {
+      return childSpec;
+    },
+    get keyVersion() {
+      return keyVersion;
+    },
+    get roll() {
+      return handOver.state();
     },
     get server() {
       return server;
@@ -195,34 +187,15 @@ export function createKeeper(options: KeeperOptions): Keeper {
     get lastExit() {
       return lastExit;
     },
+    changeKey: handOver.begin,
     release() {
       released.abort();
       run.opening.abort(new Error('the instance is ending'));
     },
-    childEnded: () => run.ended,
+    living: runs.living,
   };
 }
 
 function msSince(sinceMs: number): number {
   return Math.round(monotonicMs() - sinceMs);
-}
-
-/** How a child ended, in words for its owner. */
-function wordOf(exit: ChildExit): string {
-  if (exit.error !== null) return exit.error;
-  if (exit.signal !== null) return `The server was killed by ${exit.signal}`;
-  return `The server exited with code ${exit.code}`;
-}
-
-/** Resolves once something accepts connections on the loopback port; rejects when the signal aborts. */
-async function portAnswers(port: number, signal: AbortSignal): Promise<void> {
-  for (let waitMs = 10; ; waitMs = Math.min(waitMs * 1.5, 100)) {
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect({ host: '127.0.0.1', port });
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
-    if (isOpen) return;
-    await sleep(waitMs, signal);
-  }
 }

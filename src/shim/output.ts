@@ -16,7 +16,7 @@ export interface OutputOptions {
   readonly transport: ChildSpec['transport'];
   readonly bridge: Pick<Bridge, 'receive'>;
   readonly spool: Spool;
-  readonly tail: Tail;
+  readonly tail: Pick<Tail, 'push'>;
   readonly text: LogTextOptions;
   readonly bounds: Bounds;
   readonly say: Say;
@@ -48,10 +48,11 @@ export function readOutput(options: OutputOptions): Output {
 
 function readMessages(options: OutputOptions, stream: NodeJS.ReadableStream): Promise<void> {
   const { bridge, bounds, say, spool } = options;
+  const { link } = options.child;
   const framer = createFramer({
     lineBytesMax: bounds.childLineBytesMax,
     keepBytes: 0,
-    onLine: (line) => bridge.receive(line),
+    onLine: (line) => bridge.receive(link, line),
     onLong: (_, sizeBytes) =>
       say('warn', `The server wrote a line of ${sizeBytes} bytes to standard output; it was skipped`, {
         bytes: sizeBytes,

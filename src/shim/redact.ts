@@ -7,6 +7,31 @@ export interface Redactor {
   readonly windowBytes: number;
 }
 
+/** Values that are kept at once; of many API keys that took each other's place the oldest are forgotten. */
+const learntMax = 16;
+
+export interface LearningRedactor extends Redactor {
+  /** From now on this is a secret too. */
+  learn(secret: string): void;
+}
+
+/** Makes a redactor that can be told of more. */
+export function createLearningRedactor(secrets: readonly string[]): LearningRedactor {
+  const learnt: string[] = [];
+  let current = createRedactor(secrets);
+  const redact = (text: string): string => current(text);
+  return Object.defineProperties(redact, {
+    windowBytes: { get: () => current.windowBytes },
+    learn: {
+      value(secret: string) {
+        learnt.push(secret);
+        if (learnt.length > learntMax) learnt.shift();
+        current = createRedactor([...secrets, ...learnt]);
+      },
+    },
+  }) as LearningRedactor;
+}
+
 export const redactedText = '[redacted]';
 
 /** Shortest run of base64 that is looked for; shorter ones stand in innocent words. */

@@ -23,7 +23,7 @@ import { cleanMeta, cleanText, cutText } from './log-text.ts';
 import { readOutput } from './output.ts';
 import { createPace } from './pace.ts';
 import { probeSibling } from './probe-era.ts';
-import { createRedactor } from './redact.ts';
+import { createLearningRedactor } from './redact.ts';
 import type { Say } from './seams.ts';
 import { openSpool } from './spool.ts';
 import { createTail } from './tail.ts';
@@ -37,7 +37,7 @@ const eraProbeDelayMs = 2_000;
 /** Runs the instance to its end, which is the end of the process. */
 export function run(spec: LaunchSpec, first: Child): void {
   const { bounds } = spec;
-  const redact = createRedactor(spec.secrets);
+  const redact = createLearningRedactor(spec.secrets);
   const text = { redact, lineBytesMax: bounds.logLineBytesMax };
   const tail = createTail(text);
   rmSync(bundleFiles.exit, { force: true });
@@ -59,8 +59,8 @@ export function run(spec: LaunchSpec, first: Child): void {
       spool.append('system', 'warn', `${unsaid} messages were left out here: too many at once`, { unsaid });
       unsaid = 0;
     }
+    if (level === 'error' && !keeper?.wasReady) tail.note(message);
     const word = cutText(cleanText(message, redact), bounds.logLineBytesMax);
-    if (level === 'error' && !keeper?.wasReady) tail.note(word);
     spool.append('system', level, word, meta && (cleanMeta(meta, redact) as Record<string, unknown>));
   };
 
@@ -82,12 +82,18 @@ export function run(spec: LaunchSpec, first: Child): void {
     ...bridge.counters(),
     rssBytes: process.memoryUsage.rss(),
     expiresAt,
+    ...(kept.keyVersion === null ? {} : { keyVersion: kept.keyVersion }),
+    ...(kept.roll === undefined ? {} : { roll: kept.roll }),
   });
   const control = createControl({
     state,
     onStop: (reason, times) => ending.begin(reason, times),
     onDeadline: setLease,
     onToken: (tokenSha256) => door.setToken(tokenSha256),
+    onKey(key) {
+      redact.learn(key.value);
+      kept.changeKey(key);
+    },
   });
   const identity = { instanceId: spec.instanceId, generation: spec.generation, keeper: () => kept, tail };
   const ending = createEnding({
@@ -111,8 +117,10 @@ export function run(spec: LaunchSpec, first: Child): void {
     spec,
     first,
     bridge,
-    readOutput: (child) =>
-      readOutput({ child, transport: spec.child.transport, bridge, spool, tail, text, bounds, say }),
+    readOutput: (child, ofChild) =>
+      readOutput({ child, transport: spec.child.transport, bridge, spool, tail: ofChild, text, bounds, say }),
+    tail,
+    newTail: () => createTail(text),
     say,
     onPhase: () => {
       control.stateChanged();
@@ -129,7 +137,8 @@ export function run(spec: LaunchSpec, first: Child): void {
     asked = true;
     setTimeout(async () => {
       if (ending.begun()) return;
-      era = bridge.era() === 'modern' ? 'modern' : await probeSibling(spec.child, spec.child.startTimeoutMs);
+      era =
+        bridge.era() === 'modern' ? 'modern' : await probeSibling(kept.childSpec, spec.child.startTimeoutMs);
       control.stateChanged();
     }, eraProbeDelayMs).unref();
   }
@@ -156,8 +165,8 @@ export function run(spec: LaunchSpec, first: Child): void {
   process.on('SIGHUP', () => {});
   process.on('uncaughtException', (error: unknown) => {
     writeSync(2, `${redact(error instanceof Error ? (error.stack ?? error.message) : String(error))}\n`);
-    kept.child.signal('SIGKILL');
-    tail.note(`The shim failed: ${redact(messageOf(error))}`);
+    for (const { child } of kept.living()) child.signal('SIGKILL');
+    tail.note(`The shim failed: ${messageOf(error)}`);
     spool.flushNow();
     try {
       writeExit(exitRecord(identity, 'crashed'));

@@ -41,12 +41,18 @@ export type Say = (
 export interface Bridge {
   /** The era the child is spoken to in. */
   era(): 'legacy' | 'modern';
-  /** Performs the one real initialize and a tools/list on a fresh child. Resolves when the child has answered both. */
+  /**
+   * Performs the one real initialize and a tools/list on a fresh child. Once it has answered both, and knows what the
+   * clients want to hear, all that is new goes to it, whichever child served before. Until then, and when it rejects,
+   * nothing has changed.
+   */
   open(link: ChildLink, signal: AbortSignal): Promise<ServerInfo>;
-  /** One line of the child's standard output, without its newline. */
-  receive(line: Buffer): void;
-  /** The child is gone: what is in flight gets a JSON-RPC error, sessions are forgotten. */
-  childGone(reason: string): void;
+  /** One line of a child's standard output, without its newline. */
+  receive(link: ChildLink, line: Buffer): void;
+  /** A child is gone: what it was asked gets a JSON-RPC error. When it was the one that served, sessions are forgotten. */
+  childGone(link: ChildLink, reason: string): void;
+  /** Resolves when a child owes no answer any more, or when the signal aborts. */
+  answered(link: ChildLink, signal: AbortSignal): Promise<void>;
   /** A request that passed the door. Answers it, always. */
   handle(request: IncomingMessage, response: ServerResponse): void;
   counters(): BridgeCounters;

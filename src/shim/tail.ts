@@ -1,11 +1,11 @@
 // The last lines of the child, kept for the record of its end. Bytes are kept as they came and made readable only
 // when somebody asks, because nearly always nobody does.
-import { cutText, type LogTextOptions, logText } from './log-text.ts';
+import { cleanText, cutText, type LogTextOptions, logText } from './log-text.ts';
 
 export interface Tail {
   /** A line of the child, as logText takes it. */
   push(line: Buffer, sizeBytes: number): void;
-  /** A word of the shim on why it ended, already safe to show; stands after the child's. */
+  /** A word of the shim on why it ended; stands after the child's. */
   note(text: string): void;
   lines(): string[];
 }
@@ -30,7 +30,8 @@ export function createTail(options: LogTextOptions): Tail {
     },
     lines() {
       const words = kept.map(({ line, sizeBytes }) => logText(line, sizeBytes, options).msg);
-      return [...words, ...notes].slice(-linesMax).map((word) => cutText(word, lineBytesMax));
+      const own = notes.map((note) => cleanText(note, options.redact));
+      return [...words, ...own].slice(-linesMax).map((word) => cutText(word, lineBytesMax));
     },
   };
 }

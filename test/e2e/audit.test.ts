@@ -4,11 +4,11 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { EventView, LogLineView } from '../../src/api/contract.ts';
+import type { EventView, LogLineView, StoredApiKeyView } from '../../src/api/contract.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { findProgram } from '../support/programs.ts';
 import { root } from '../support/source.ts';
-import { addProgramType, answersThen } from '../support/types.ts';
+import { addProgramType } from '../support/types.ts';
 
 let daemon: Daemon;
 beforeAll(async () => {
@@ -189,14 +189,15 @@ async function curl(command: string, variables: Readonly<Record<string, string>>
 }
 
 describe('a replaced API key', () => {
-  it('is rolled onto what runs, the first before the others', async () => {
+  it('restarts servers that speak HTTP, the first before the others', async () => {
     const { id: userId, token } = await daemon.user('rolls');
-    const told = `process.stderr.write('key begins with ' + process.env.A_KEY.slice(0, 6) + '\\n')`;
-    const picky = `if (process.env.A_KEY.startsWith('wrong')) process.exit(3);`;
-    await addProgramType(daemon, 'keyed', picky + answersThen(told));
-    await daemon.database.db.query(`UPDATE mcp_types SET key_variable = 'A_KEY' WHERE name = 'keyed'`);
+    const { db } = daemon.database;
+    await addProgramType(daemon, 'keyed', httpKeyed);
+    await db.query(
+      `UPDATE mcp_types SET key_variable = 'A_KEY', transport = 'streamable-http', egress = 'open' WHERE name = 'keyed'`,
+    );
     const put = (key: string, roll?: boolean) =>
-      daemon.call<{ roll?: { restarted: string[]; kept: string[] } }>(
+      daemon.call<StoredApiKeyView>(
         'PUT',
         '/api-keys/keyed',
         { api_key: key, ...(roll === undefined ? {} : { roll }) },
@@ -206,18 +207,18 @@ describe('a replaced API key', () => {
     const one = await daemon.create({ mcp_type: 'keyed', duration_minutes: 5 }, token);
     const two = await daemon.create({ mcp_type: 'keyed', duration_minutes: 5 }, token);
     const answer = await put('second-key-of-no-use', true);
-    expect(answer.body.data.roll).toEqual({ restarted: [one.id, two.id], kept: [] });
+    expect(answer.body.data.roll).toEqual({ moved: [], restarted: [one.id, two.id], kept: [], refused: [] });
     for (const { id, access_url } of [one, two]) {
       const again = await daemon.until(id, 'running');
       expect(again).toMatchObject({ generation: 2, access_url });
       const lines = async () => {
-        const found = await daemon.call<LogLineView[]>('GET', `/instances/${id}/logs?source=process`);
+        const found = await daemon.call<LogLineView[]>('GET', `/instances/${id}/logs`);
         return found.body.data.map(({ message }) => message);
       };
       await expect.poll(lines, { timeout: 10_000 }).toContain('key begins with second');
     }
     // A key that its server refuses costs one instance, not all of them.
-    expect((await put('wrong-key-of-no-use', true)).body.data.roll).toEqual({
+    expect((await put('wrong-key-of-no-use', true)).body.data.roll).toMatchObject({
       restarted: [one.id],
       kept: [two.id],
     });
@@ -226,6 +227,25 @@ describe('a replaced API key', () => {
     expect((await daemon.call('DELETE', `/users/${userId}`)).status).toBe(204);
   }, 60_000);
 });
+
+/** A server that speaks HTTP, says how its key begins, and does not start with one that begins with "wrong". */
+const httpKeyed = `
+  import { createServer } from 'node:http';
+  const serverInfo = { name: 'fixture', version: '1.0.0' };
+  const results = {
+    initialize: { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo },
+    'tools/list': { tools: [] },
+  };
+  if (process.env.A_KEY.startsWith('wrong')) process.exit(3);
+  process.stderr.write('key begins with ' + process.env.A_KEY.slice(0, 6) + '\\n');
+  createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const { id, method } = text === '' ? {} : JSON.parse(text);
+    if (id === undefined) return response.writeHead(202).end();
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ jsonrpc: '2.0', id, result: results[method] ?? {} }));
+  }).listen(Number(process.env.PORT), '127.0.0.1');`;
 
 describe('the examples of docs/api.md', () => {
   it('answer as they say', async () => {

@@ -104,6 +104,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
       follow: ({ row }) => changes.announce(row.id),
       ended: () => {},
       replaceToken: async () => {},
+      handOverKey: () => Promise.reject(new Error('nothing runs here')),
       busy: () => false,
       stop: async () => {},
     },

@@ -4,14 +4,14 @@ import type { Bounds, LaunchSpec } from '../../src/shim/contract.ts';
 import { type Endpoint, type LegacyClient, toolText } from './mcp-http.ts';
 import { type RunningShim, startShim } from './shim-harness.ts';
 
-const script = join(import.meta.dirname, '..', 'fixtures', 'mcp', 'raw-child.ts');
+export const rawChildScript = join(import.meta.dirname, '..', 'fixtures', 'mcp', 'raw-child.ts');
 
 /** Starts it. */
 export function startRawShim(
   bounds: Partial<Bounds> = {},
   spec: Partial<LaunchSpec> = {},
 ): Promise<RunningShim> {
-  return startShim({ child: { args: [script] }, bounds, spec });
+  return startShim({ child: { args: [rawChildScript] }, bounds, spec });
 }
 
 export interface Received {

@@ -59,11 +59,12 @@ beforeAll(async () => {
     };
     const lines = method === 'initialize' ? [JSON.stringify({ jsonrpc: '2.0', id, result })] : answerWith(id);
     setImmediate(() => {
-      for (const answer of lines) bridge.receive(Buffer.from(answer));
+      for (const answer of lines) bridge.receive(link, Buffer.from(answer));
     });
     return true;
   };
-  await bridge.open({ send, onDrain: () => {} }, AbortSignal.timeout(5_000));
+  const link = { send, onDrain: () => {} };
+  await bridge.open(link, AbortSignal.timeout(5_000));
   const { port } = server.address() as AddressInfo;
   client = await connectLegacy({ url: `http://127.0.0.1:${port}/mcp`, token: '' });
 });

@@ -35,11 +35,11 @@ export function addKeys(program: Command, surroundings: Surroundings): void {
       command
         .option('--from-env <variable>', 'take it from this environment variable')
         .option('--expires <duration>', 'when the key stops being valid: 30d')
-        .option('--roll', 'restart your running instances of this type with it'),
+        .option('--roll', 'put it into your running instances of this type'),
     examples: [
       ['minimcp keys set github', 'asks for the key and does not show it'],
       ['minimcp keys set github --from-env GITHUB_TOKEN --expires 90d', 'takes it from a variable'],
-      ['minimcp keys set github --roll < key.txt', 'and restarts your github instances with it'],
+      ['minimcp keys set github --roll < key.txt', 'and puts it into your running github instances'],
     ],
     handler: set,
   });
@@ -82,9 +82,16 @@ async function set(context: Context, options: SetOptions, type = ''): Promise<An
 
 function rolled({ roll }: StoredApiKeyView): string[] {
   if (roll === undefined) return [];
-  const kept =
-    roll.kept.length === 0 ? '' : ` Not restarted, still with the old key: ${roll.kept.join(', ')}.`;
-  return [`Restarted with it: ${roll.restarted.length === 0 ? 'none' : roll.restarted.join(', ')}.${kept}`];
+  const { moved, restarted, kept, refused } = roll;
+  const list = (what: string, ids: readonly string[]): string[] =>
+    ids.length === 0 ? [] : [`${what}: ${ids.join(', ')}.`];
+  return [
+    ...(moved.length + restarted.length + kept.length === 0 ? ['Nothing of this type is running.'] : []),
+    ...list('In use, without a gap', moved),
+    ...list('Restarted with it', restarted),
+    ...list('Still with the old key', kept),
+    ...refused.map(({ id, code, detail }) => `${id}: ${detail} (${code})`),
+  ];
 }
 
 function fromVariable(context: Context, variable: string): string {

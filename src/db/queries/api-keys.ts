@@ -20,6 +20,8 @@ export interface NewApiKey {
   readonly keyId: string;
   readonly hint: string | null;
   readonly expiresAt: Date | null;
+  /** The envelope that holds the same key already: while it still does, the key is not another one for being stored. */
+  readonly sameAs: string | null;
 }
 
 /**
@@ -36,21 +38,32 @@ export async function upsertApiKey(
      FROM crypto_keys WHERE key_id = $6 AND state <> 'retired' FOR SHARE
      ON CONFLICT (user_id, mcp_type_id) DO UPDATE SET encrypted_key = excluded.encrypted_key,
        encryption_iv = excluded.encryption_iv, key_id = excluded.key_id, key_hint = excluded.key_hint,
-       expires_at = excluded.expires_at, is_active = true, updated_at = clock_timestamp()
+       expires_at = excluded.expires_at, is_active = true,
+       updated_at = CASE WHEN api_keys.encrypted_key = $9 THEN api_keys.updated_at ELSE clock_timestamp() END
      RETURNING key_hint, created_at, updated_at, expires_at`,
-    [randomUUIDv7(), key.userId, key.typeId, key.envelope, key.nonce, key.keyId, key.hint, key.expiresAt],
+    [
+      randomUUIDv7(),
+      key.userId,
+      key.typeId,
+      key.envelope,
+      key.nonce,
+      key.keyId,
+      key.hint,
+      key.expiresAt,
+      key.sameAs,
+    ],
   );
   return rows[0];
 }
 
-/** The sealed key of a person for a type, if there is one that has not expired. */
+/** The sealed key of a person for a type, if there is one that has not expired. Each replacement is another version. */
 export async function readApiKey(
   q: Queryable,
   userId: string,
   typeId: string,
-): Promise<{ id: string; encrypted_key: string } | undefined> {
-  const rows = await q.query<{ id: string; encrypted_key: string }>(
-    `SELECT id, encrypted_key FROM api_keys
+): Promise<{ id: string; version: string; encrypted_key: string } | undefined> {
+  const rows = await q.query<{ id: string; version: string; encrypted_key: string }>(
+    `SELECT id, id || '@' || extract(epoch FROM updated_at) AS version, encrypted_key FROM api_keys
      WHERE user_id = $1 AND mcp_type_id = $2 AND is_active AND (expires_at IS NULL OR expires_at > clock_timestamp())`,
     [userId, typeId],
   );

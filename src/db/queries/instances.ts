@@ -185,6 +185,20 @@ export async function setHandle(
   return rows.length === 1;
 }
 
+/** Notes which API key a generation runs with; null: none, or one that has been removed. */
+export async function setApiKey(
+  q: Queryable,
+  id: string,
+  generation: number,
+  apiKeyId: string | null,
+): Promise<void> {
+  await q.query(
+    `UPDATE mcp_instances SET api_key_id = (SELECT id FROM api_keys WHERE id = $3)
+     WHERE id = $1 AND generation = $2`,
+    [id, generation, apiKeyId],
+  );
+}
+
 export async function setAccessToken(q: Queryable, id: string, tokenSha256: string): Promise<void> {
   await q.query('UPDATE mcp_instances SET access_token = $2, updated_at = clock_timestamp() WHERE id = $1', [
     id,

@@ -1,19 +1,20 @@
 // The way between the door and the child's pipes: takes requests that passed the door, answers every one of them.
-// It outlives the child: when that dies, calls in flight get a JSON-RPC error and sessions are forgotten.
+// It outlives the child: when that dies, calls in flight get a JSON-RPC error and sessions are forgotten; when another
+// takes its place while it lives, nobody notices.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
-import type { Bridge, BridgeOptions } from '../seams.ts';
+import type { Bridge, BridgeOptions, ChildLink } from '../seams.ts';
 import { answerJson, codes, errorText, refuse } from './answers.ts';
 import { readBody } from './body.ts';
-import { failAllCalls } from './calls.ts';
+import { failAllCalls, whenDone } from './calls.ts';
 import { isModern, modernVersion } from './envelope.ts';
-import { takeLine } from './from-child.ts';
+import { takeLine, tellAllChanged } from './from-child.ts';
 import { letGo } from './hold.ts';
 import { createHttpChild } from './http-child.ts';
 import { giveUpAllParked } from './input-required.ts';
 import { isSsePath, takeSse, takeSseMessage } from './legacy-sse.ts';
-import { endAllListeners } from './listen.ts';
-import { openLegacy, openModern } from './opening.ts';
+import { endAllListeners, listenAgain } from './listen.ts';
+import { openLegacy, openModern, replayWants } from './opening.ts';
 import { openHttp } from './opening-http.ts';
 import { takePost } from './post.ts';
 import { takeDelete, takeGet } from './session-http.ts';
@@ -30,33 +31,44 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
   return {
     era: () => core.era,
     async open(link, signal) {
-      // A child that speaks HTTP is sent nothing on its standard input.
-      core.link = http === null ? link : null;
-      core.blocked = false;
       link.onDrain(() => {
-        core.blocked = false;
-        letGo(core.awaitingDrain);
+        if (core.link === link) unblock(core);
       });
       sweep.wake();
-      const server = await openChild(core, signal);
+      core.opening = link;
+      const server = await openChild(core, link, signal);
+      const isLegacy = core.era === 'legacy' && http === null;
+      const level = isLegacy ? await replayWants(core, link, server, signal) : null;
+      signal.throwIfAborted();
+      core.opening = null;
+      const isOther = core.link !== null;
+      // A child that speaks HTTP is sent nothing on its standard input.
+      core.link = http === null ? link : null;
       core.server = server;
+      core.childLevel = level;
+      listenAgain(core);
+      if (isOther) tellAllChanged(core);
+      unblock(core);
       letGo(core.awaitingServer);
       const { name, version } = server.serverInfo;
       return { name, version, protocolVersion: server.protocolVersion };
     },
-    receive(line) {
-      if (http === null) takeLine(core, line);
+    receive(link, line) {
+      if (http === null) takeLine(core, link, line);
       else if (line.length > 0) say('info', line.toString('utf8'));
     },
-    childGone(reason) {
+    childGone(link, reason) {
+      const gone = http === null ? link : null;
+      failAllCalls(core, `The server process ended: ${reason}`, gone);
+      for (const [id, asked] of core.serverCalls) if (asked.link === gone) core.serverCalls.delete(id);
+      if (core.opening === link) core.opening = null;
+      if (core.link !== gone) return;
       core.link = null;
       endAllListeners(core);
       core.server = null;
       core.blocked = false;
       core.childLevel = null;
-      failAllCalls(core, `The server process ended: ${reason}`);
-      core.serverCalls.clear();
-      core.parked.clear();
+      for (const [state, parked] of core.parked) if (parked.call?.link === gone) core.parked.delete(state);
       core.paramHeaders.clear();
       for (const session of [...core.sessions.values()]) removeSession(core, session);
     },
@@ -83,18 +95,9 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
       core.draining = true;
       giveUpAllParked(core);
       letGoAll(core);
-      return new Promise((resolve) => {
-        const done = (): void => {
-          if (core.calls.size > 0 && !signal.aborted) return;
-          core.whenIdle.delete(done);
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        core.whenIdle.add(done);
-        signal.addEventListener('abort', done, { once: true });
-        done();
-      });
+      return whenDone(core, () => true, signal);
     },
+    answered: (link, signal) => whenDone(core, (call) => call.link === link, signal),
     close() {
       core.closed = true;
       core.draining = true;
@@ -109,17 +112,17 @@ export function createBridge({ spec, say }: BridgeOptions): Bridge {
   };
 }
 
-async function openChild(core: Core, signal: AbortSignal): Promise<InitializeResult> {
+async function openChild(core: Core, link: ChildLink, signal: AbortSignal): Promise<InitializeResult> {
   const { transport, httpPort, era } = core.spec.child;
   if (transport === 'streamable-http') return openHttp(httpPort ?? 0, core.era === 'modern', signal);
-  if (core.era === 'modern') return openModern(core, signal);
+  if (core.era === 'modern') return openModern(core, link, signal);
   try {
-    return await openLegacy(core, signal);
+    return await openLegacy(core, link, signal);
   } catch (error) {
-    if (era !== 'unknown' || signal.aborted) throw error;
+    if (era !== 'unknown' || signal.aborted || core.server !== null) throw error;
     // One that refuses initialize and lives on may speak only the modern era: it is asked before it is given up.
     core.era = 'modern';
-    return openModern(core, signal).catch(() => {
+    return openModern(core, link, signal).catch(() => {
       core.era = 'legacy';
       throw error;
     });
@@ -139,6 +142,12 @@ function handle(core: Core, request: IncomingMessage, response: ServerResponse):
   if (request.method === 'GET') return void takeGet(core, request, response);
   if (request.method === 'DELETE') return void takeDelete(core, request, response);
   readBody(core, request, response, (body) => takePost(core, request, response, body));
+}
+
+/** The child reads again. */
+function unblock(core: Core): void {
+  core.blocked = false;
+  letGo(core.awaitingDrain);
 }
 
 function letGoAll(core: Core): void {

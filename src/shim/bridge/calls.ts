@@ -2,6 +2,7 @@
 // time-out or the child's death. Each ends exactly once and always with an answer, unless its client cancelled it.
 import type { ServerResponse } from 'node:http';
 import { monotonicMs } from '../../base/clock.ts';
+import type { ChildLink } from '../seams.ts';
 import { answerJson, codes, errorText, isOpen, type Payload, payloadText } from './answers.ts';
 import { documentOf } from './document.ts';
 import type { Call, Core, Session, Stream, Taker } from './state.ts';
@@ -16,12 +17,15 @@ export interface NewCall {
   readonly progressToken?: string | null;
   readonly subject?: string | null;
   readonly taker?: Taker | null;
+  /** Default: the child that serves now. */
+  readonly link?: ChildLink | null;
 }
 
 /** Enters a call into the books, under a number the child has not seen. */
 export function addCall(core: Core, made: NewCall): Call {
   const call: Call = {
     childId: core.nextId++,
+    link: made.link === undefined ? core.link : made.link,
     idText: made.idText,
     method: made.method,
     session: made.session,
@@ -46,16 +50,29 @@ export function removeCall(core: Core, call: Call): boolean {
     call.session.calls.delete(call);
     call.session.usedMs = now;
   }
-  if (core.calls.size === 0) {
-    core.idleSinceMs = now;
-    for (const callback of core.whenIdle) callback();
-  }
+  if (core.calls.size === 0) core.idleSinceMs = now;
+  for (const callback of core.whenRemoved) callback();
   return true;
 }
 
-/** Sends a line to the child. */
-export function toChild(core: Core, line: string): void {
-  if (core.link !== null && !core.link.send(line)) core.blocked = true;
+/** Sends a line to a child: the one that serves now, or the one that it concerns. */
+export function toChild(core: Core, line: string, link = core.link): void {
+  if (link !== null && !link.send(line) && link === core.link) core.blocked = true;
+}
+
+/** Resolves when none of these calls is in flight any more, or when the signal aborts. */
+export function whenDone(core: Core, which: (call: Call) => boolean, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (!signal.aborted && [...core.calls.values()].some(which)) return;
+      core.whenRemoved.delete(look);
+      signal.removeEventListener('abort', look);
+      resolve();
+    };
+    core.whenRemoved.add(look);
+    signal.addEventListener('abort', look, { once: true });
+    look();
+  });
 }
 
 /** Gives a call's client its answer, already under the client's id, and ends the call. */
@@ -123,7 +140,7 @@ export function cancelCall(core: Core, call: Call, reason: string | undefined): 
 export function tellCancelled(core: Core, call: Call, reason: string | undefined): void {
   if (call.method === 'initialize') return;
   const params = reason === undefined ? { requestId: call.childId } : { requestId: call.childId, reason };
-  toChild(core, JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params }));
+  toChild(core, JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params }), call.link);
 }
 
 /** Ends the calls whose child has given no sign of life for too long. A call whose client is being asked waits. */
@@ -142,9 +159,10 @@ export function timeOutCalls(core: Core): void {
   }
 }
 
-/** Ends every call: the child is gone, or the shim is. */
-export function failAllCalls(core: Core, reason: string): void {
+/** Ends every call: the shim is ending, or the child that was asked is gone. */
+export function failAllCalls(core: Core, reason: string, ofLink?: ChildLink | null): void {
   for (const call of [...core.calls.values()]) {
+    if (ofLink !== undefined && call.link !== ofLink) continue;
     failCall(core, call, codes.internal, reason);
     removeCall(core, call);
   }

@@ -1,10 +1,11 @@
 // Reads the child's lines: answers go back to whoever asked, notifications to whom they concern, requests to the one
 // client that can answer. A line that is not JSON-RPC is the child's mistake: said in the log, and skipped.
 import { monotonicMs } from '../../base/clock.ts';
+import type { ChildLink } from '../seams.ts';
 import { finishCall, sayInCall } from './calls.ts';
 import { type Document, documentOf, readDocument, textOf } from './document.ts';
 import { takeListenAnswer, takeOfSubscription, tellListeners } from './listen.ts';
-import { type Json, kindOf } from './messages.ts';
+import { type Json, kindOf, objectIn } from './messages.ts';
 import { learnParamHeaders } from './param-headers.ts';
 import { ownId, takeServerCancel, takeServerRequest } from './server-requests.ts';
 import type { Call, Core, Session } from './state.ts';
@@ -18,24 +19,25 @@ const quotedMax = 200;
 /** Deeper than any message; what a child nests is the client's affair up to here. */
 const lineDepthMax = 1_000;
 
-/** One line of the child's standard output. */
-export function takeLine(core: Core, line: Buffer): void {
+/** One line of a child's standard output. */
+export function takeLine(core: Core, link: ChildLink, line: Buffer): void {
   if (line.length === 0 || (line.length === 1 && line[0] === 0x0d)) return;
   const document = readDocument(line, lineDepthMax);
   if (typeof document === 'string') return void skip(core, line);
   // 2025-03-26 lets a server batch.
-  if (Array.isArray(document.value)) for (const item of document.value) takeMessage(core, documentOf(item));
-  else takeMessage(core, document);
+  if (Array.isArray(document.value))
+    for (const item of document.value) takeMessage(core, link, documentOf(item));
+  else takeMessage(core, link, document);
 }
 
-function takeMessage(core: Core, document: Document): void {
+function takeMessage(core: Core, link: ChildLink, document: Document): void {
   switch (kindOf(document.value)) {
     case 'response':
-      return void takeAnswer(core, document);
+      return void takeAnswer(core, link, document);
     case 'notification':
-      return void takeNotification(core, document);
+      return void takeNotification(core, link, document);
     case 'request':
-      return void takeServerRequest(core, document);
+      return void takeServerRequest(core, link, document);
     default:
       skip(core, document.bytes);
   }
@@ -48,12 +50,12 @@ function skip(core: Core, line: Buffer): void {
   });
 }
 
-function takeAnswer(core: Core, document: Document): void {
+function takeAnswer(core: Core, link: ChildLink, document: Document): void {
   const message = document.value as Json;
   const call = typeof message.id === 'number' ? core.calls.get(message.id) : undefined;
   if (call === undefined) {
     // A late answer, to a call that was cancelled or timed out, is nobody's.
-    if (core.listeners.size > 0) takeListenAnswer(core, message);
+    if (core.listeners.size > 0 && link === core.link) takeListenAnswer(core, message);
     return;
   }
   if (call.method === 'tools/list') learnParamHeaders(core, document);
@@ -64,15 +66,17 @@ function takeAnswer(core: Core, document: Document): void {
   finishCall(core, call, parts ?? changed(document, changes));
 }
 
-function takeNotification(core: Core, document: Document): void {
+function takeNotification(core: Core, link: ChildLink, document: Document): void {
   const message = document.value as Json;
   const params = message.params as Json | undefined;
-  if (core.era === 'modern' && takeOfSubscription(core, message)) return;
+  // Until it serves it is nobody's: whoever serves meanwhile speaks for the instance.
+  if (link === core.opening && message.method !== 'notifications/cancelled') return;
+  if (core.era === 'modern' && takeOfSubscription(core, link, message)) return;
   switch (message.method) {
     case 'notifications/progress':
       return void takeProgress(core, document, params);
     case 'notifications/cancelled':
-      return void takeServerCancel(core, document);
+      return void takeServerCancel(core, link, document);
     case 'notifications/resources/updated':
       tellSessions(core, document, subscribersOf(core, String(params?.uri)));
       return void tellListeners(core, message);
@@ -82,9 +86,20 @@ function takeNotification(core: Core, document: Document): void {
       tellSessions(core, document, core.sessions.values());
       return void tellListeners(core, message);
     case 'notifications/message':
-      return void tellEveryone(core, document, (session) => wantsLevel(core, session, params?.level));
+      return void tellEveryone(core, link, document, (session) => wantsLevel(core, session, params?.level));
     default:
-      tellEveryone(core, document, () => true);
+      tellEveryone(core, link, document, () => true);
+  }
+}
+
+/** Another child has taken the place of the one the clients know: it may offer other things. */
+export function tellAllChanged(core: Core): void {
+  if (core.era === 'modern') return;
+  for (const list of ['tools', 'prompts', 'resources']) {
+    if (objectIn(core.server?.capabilities, list)?.listChanged !== true) continue;
+    const message: Json = { jsonrpc: '2.0', method: `notifications/${list}/list_changed` };
+    tellSessions(core, documentOf(message), core.sessions.values());
+    tellListeners(core, message);
   }
 }
 
@@ -107,8 +122,13 @@ function takeProgress(core: Core, document: Document, params: Json | undefined):
 }
 
 /** What names no request belongs to the one in flight, if there is one; else it is every session's. */
-function tellEveryone(core: Core, document: Document, wants: (session: Session) => boolean): void {
-  const only = onlyCall(core);
+function tellEveryone(
+  core: Core,
+  link: ChildLink,
+  document: Document,
+  wants: (session: Session) => boolean,
+): void {
+  const only = onlyCall(core, link);
   if (only === null) {
     const sessions = [...core.sessions.values()].filter(wants);
     return void tellSessions(core, document, sessions);
@@ -117,10 +137,10 @@ function tellEveryone(core: Core, document: Document, wants: (session: Session) 
   else if (only.session !== null && wants(only.session)) sayInCall(core, only, textOf(document));
 }
 
-function onlyCall(core: Core): Call | null {
+function onlyCall(core: Core, link: ChildLink): Call | null {
   let only: Call | null = null;
   for (const call of core.calls.values()) {
-    if (call.idText === ownId || call.taker?.isParked()) continue;
+    if (call.link !== link || call.idText === ownId || call.taker?.isParked()) continue;
     if (only !== null) return null;
     only = call;
   }

@@ -1,6 +1,7 @@
 // subscriptions/listen: long streams of change notifications for modern clients. In front of a legacy child the shim
 // serves them from what the child says unasked; in front of a modern one it passes them through under its own id.
 import type { ServerResponse } from 'node:http';
+import type { ChildLink } from '../seams.ts';
 import { answerJson, codes, errorText, isOpen } from './answers.ts';
 import { toChild } from './calls.ts';
 import type { Document } from './document.ts';
@@ -18,6 +19,11 @@ const changes: Readonly<Record<string, readonly [filter: string, capability: str
   'notifications/resources/list_changed': ['resourcesListChanged', 'resources'],
 };
 
+const acknowledged = 'notifications/subscriptions/acknowledged';
+
+/** Longest request that is kept for a child to come; a stream with a longer one ends there. */
+const requestLengthMax = 64 * 1024;
+
 /** Opens a stream. */
 export function takeListen(core: Core, response: ServerResponse, document: Document, idText: string): void {
   const message = document.value as Json;
@@ -31,8 +37,12 @@ export function takeListen(core: Core, response: ServerResponse, document: Docum
     return void refuse(codes.internal, 'Too many subscriptions are open');
   if (uris.length > subscriptionsMax || uris.some((uri: string) => uri.length > uriLengthMax))
     return void refuse(codes.invalidParams, 'Too many resources, or too long a URI');
+  const childId = core.nextId++;
+  const request = core.era === 'modern' ? changed(document, { id: String(childId) }) : null;
   const listener: Listener = {
-    childId: core.nextId++,
+    childId,
+    request: request === null || request.length > requestLengthMax ? null : request,
+    acknowledged: false,
     idText,
     response,
     methods: new Set(),
@@ -41,12 +51,9 @@ export function takeListen(core: Core, response: ServerResponse, document: Docum
   core.listeners.add(listener);
   openSse(response);
   response.once('close', () => forgetListener(core, listener));
-  if (core.era === 'modern') {
-    toChild(core, changed(document, { id: String(listener.childId) }));
-    return;
-  }
+  if (request !== null) return void toChild(core, request);
   const honored = honor(core, listener, wanted, uris as string[]);
-  tell(core, listener, 'notifications/subscriptions/acknowledged', { notifications: honored });
+  tell(core, listener, acknowledged, { notifications: honored });
   if (Object.keys(honored).length === 0) endListener(core, listener);
 }
 
@@ -82,14 +89,26 @@ export function tellListeners(core: Core, message: Json): void {
   }
 }
 
+/** Opens the streams there are with the child that has just taken the place of another. */
+export function listenAgain(core: Core): void {
+  if (core.era === 'legacy') return;
+  for (const listener of [...core.listeners]) {
+    if (listener.request === null) endListener(core, listener);
+    else toChild(core, listener.request);
+  }
+}
+
 /** Passes on what a modern child says on a subscription. False: it names none of ours. */
-export function takeOfSubscription(core: Core, message: Json): boolean {
+export function takeOfSubscription(core: Core, link: ChildLink, message: Json): boolean {
   const meta = objectIn(message.params, '_meta');
   const id = meta?.[metaKeys.subscription];
   if (id === undefined) return false;
   for (const listener of core.listeners) {
     if (listener.childId !== id) continue;
-    tell(core, listener, String(message.method), message.params as Json);
+    // One that has been replaced is not heard twice, nor is the client told twice that its stream is open.
+    const again = message.method === acknowledged && listener.acknowledged;
+    if (message.method === acknowledged) listener.acknowledged = true;
+    if (link === core.link && !again) tell(core, listener, String(message.method), message.params as Json);
     return true;
   }
   return false;

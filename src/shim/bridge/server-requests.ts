@@ -1,6 +1,7 @@
 // Requests of the child to a client (sampling, elicitation, roots): each goes to exactly one client that declared it
 // can answer, or is answered with an error. An answer counts only from the session that was asked.
 import { monotonicMs } from '../../base/clock.ts';
+import type { ChildLink } from '../seams.ts';
 import { codes, errorText } from './answers.ts';
 import { sayInCall, toChild } from './calls.ts';
 import { type Document, textOf } from './document.ts';
@@ -35,25 +36,27 @@ export function canAnswer(capabilities: Json, message: Json): boolean {
   }
 }
 
-/** Takes a request of the child: answers it, or passes it to the one client that should. */
-export function takeServerRequest(core: Core, document: Document): void {
+/** Takes a request of a child: answers it, or passes it to the one client that should. */
+export function takeServerRequest(core: Core, link: ChildLink, document: Document): void {
   const message = document.value as Json;
   const childIdText = JSON.stringify(message.id);
   if (message.method === 'ping') {
-    toChild(core, `{"jsonrpc":"2.0","id":${childIdText},"result":{}}`);
+    toChild(core, `{"jsonrpc":"2.0","id":${childIdText},"result":{}}`, link);
     return;
   }
-  const target = core.serverCalls.size < askedMax ? whoAnswers(core, message) : null;
+  const target = core.serverCalls.size < askedMax ? whoAnswers(core, link, message) : null;
   if (target === null) {
     toChild(
       core,
       errorText(childIdText, codes.methodNotFound, `No client can answer ${String(message.method)} now`),
+      link,
     );
     return;
   }
   const progressToken = objectIn(message.params, '_meta')?.progressToken;
   const asked: ServerCall = {
     id: core.nextServerId++,
+    link,
     childIdText,
     method: String(message.method),
     session: target.session,
@@ -79,11 +82,11 @@ interface Target {
 }
 
 /** The one client whose request is in flight; failing that the only session that declared the capability. */
-function whoAnswers(core: Core, message: Json): Target | null {
+function whoAnswers(core: Core, link: ChildLink, message: Json): Target | null {
   let last: Call | null = null;
   const clients = new Set<unknown>();
   for (const call of core.calls.values()) {
-    if (call.session === null && call.taker === null) continue;
+    if (call.link !== link || (call.session === null && call.taker === null)) continue;
     if (call.idText === ownId || call.taker?.isParked()) continue;
     last = call;
     clients.add(call.session ?? call);
@@ -95,7 +98,7 @@ function whoAnswers(core: Core, message: Json): Target | null {
   const able = [...core.sessions.values()].filter((session) => canAnswer(session.capabilities, message));
   const [only] = able;
   if (only === undefined || able.length > 1) return null;
-  return { session: only, call: [...only.calls].at(-1) ?? null };
+  return { session: only, call: [...only.calls].findLast((call) => call.link === link) ?? null };
 }
 
 /** Stands in for a client's id in calls the shim makes itself. */
@@ -106,7 +109,7 @@ export function takeClientAnswer(core: Core, session: Session, document: Documen
   const message = document.value as Json;
   const asked = typeof message.id === 'number' ? core.serverCalls.get(message.id) : undefined;
   if (asked === undefined || asked.session !== session) return;
-  if (dropServerCall(core, asked)) toChild(core, changed(document, { id: asked.childIdText }));
+  if (dropServerCall(core, asked)) toChild(core, changed(document, { id: asked.childIdText }), asked.link);
 }
 
 /** Gives the child its answer. */
@@ -117,7 +120,8 @@ export function answerServerCall(
 ): void {
   if (!dropServerCall(core, asked)) return;
   const [name, value] = Object.entries(answer)[0] as [string, unknown];
-  toChild(core, `{"jsonrpc":"2.0","id":${asked.childIdText},"${name}":${JSON.stringify(value)}}`);
+  const line = `{"jsonrpc":"2.0","id":${asked.childIdText},"${name}":${JSON.stringify(value)}}`;
+  toChild(core, line, asked.link);
 }
 
 export function failServerCall(core: Core, asked: ServerCall, code: number, message: string): void {
@@ -134,11 +138,11 @@ function dropServerCall(core: Core, asked: ServerCall): boolean {
 }
 
 /** The child takes its request back: the client that was asked is told. */
-export function takeServerCancel(core: Core, document: Document): void {
+export function takeServerCancel(core: Core, link: ChildLink, document: Document): void {
   const message = document.value as Json;
   const wanted = JSON.stringify((message.params as Json)?.requestId);
   for (const asked of core.serverCalls.values()) {
-    if (asked.childIdText !== wanted) continue;
+    if (asked.link !== link || asked.childIdText !== wanted) continue;
     dropServerCall(core, asked);
     const text = JSON.stringify({ ...message, params: { ...(message.params as Json), requestId: asked.id } });
     if (asked.call?.taker != null) asked.call.taker.notify(asked.call, document);
@@ -160,7 +164,7 @@ export function takeClientProgress(core: Core, session: Session, document: Docum
   const token = JSON.stringify(params?.progressToken);
   for (const asked of core.serverCalls.values()) {
     if (asked.session !== session || asked.progressToken !== token) continue;
-    toChild(core, textOf(document));
+    toChild(core, textOf(document), asked.link);
     return;
   }
 }

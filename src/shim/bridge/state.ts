@@ -58,6 +58,8 @@ export interface Session {
 export interface Call {
   /** The id, and the progress token, under which the child knows it. */
   readonly childId: number;
+  /** The child that was asked: not the one that serves now, once another has taken its place. */
+  readonly link: ChildLink | null;
   /** The client's id as JSON text. */
   readonly idText: string;
   readonly method: string;
@@ -89,6 +91,8 @@ export interface Taker {
 /** A request of the child that a client has not answered. */
 export interface ServerCall {
   readonly id: number;
+  /** The child that asked. */
+  readonly link: ChildLink | null;
   /** The child's id as JSON text. */
   readonly childIdText: string;
   readonly method: string;
@@ -128,6 +132,8 @@ export interface Caller {
 
 /** A modern call that may wait for its client to come back with answers. */
 export interface ParkedCall {
+  /** As the child knows it. */
+  readonly call: Call | null;
   readonly method: string;
   /** What the request is about (a tool's or prompt's name, a URI): a retry must be about the same. */
   readonly about: string;
@@ -155,6 +161,10 @@ export interface ParamHeader {
 export interface Listener {
   /** The id under which a modern child knows it. */
   readonly childId: number;
+  /** The request as a modern child was sent it, for the child that may take its place; null when it is too long. */
+  readonly request: string | null;
+  /** The client has been told that it is heard. */
+  acknowledged: boolean;
   readonly idText: string;
   readonly response: ServerResponse;
   /** Notifications it asked for, before a legacy child. */
@@ -168,7 +178,10 @@ export interface Core {
   readonly spec: LaunchSpec;
   readonly bounds: Bounds;
   readonly say: Say;
+  /** Where new requests go; null while no child is ready, and for one that speaks HTTP. */
   link: ChildLink | null;
+  /** The child that is being opened, whoever serves meanwhile. */
+  opening: ChildLink | null;
   /** The child has answered initialize and may be called. */
   server: InitializeResult | null;
   /** The child does not read: no new body is taken until it does. */
@@ -187,8 +200,8 @@ export interface Core {
   readonly awaitingServer: Set<() => void>;
   readonly awaitingDrain: Set<() => void>;
   readonly awaitingRoom: Set<() => void>;
-  /** Called when no call is in flight any more. */
-  readonly whenIdle: Set<() => void>;
+  /** Called with each call that leaves the books. */
+  readonly whenRemoved: Set<() => void>;
   nextId: number;
   nextServerId: number;
   requests: number;
@@ -214,6 +227,7 @@ export function createCore(spec: LaunchSpec, say: Say): Core {
     bounds: spec.bounds,
     say,
     link: null,
+    opening: null,
     server: null,
     blocked: false,
     draining: false,
@@ -227,7 +241,7 @@ export function createCore(spec: LaunchSpec, say: Say): Core {
     awaitingServer: new Set(),
     awaitingDrain: new Set(),
     awaitingRoom: new Set(),
-    whenIdle: new Set(),
+    whenRemoved: new Set(),
     nextId: 1,
     nextServerId: 1,
     requests: 0,
