@@ -1,5 +1,6 @@
-// Takes secret values out of text before it may reach the disk: as they are, URL-encoded, JSON-escaped (also twice),
-// and in base64 at any of its three alignments. It knows values, not shapes: what it was not told it does not find.
+// Takes secret values out of text before it may reach the disk: as they are, URL-encoded, JSON-escaped (also twice), in
+// hexadecimal, and in base64 at any of its three alignments. It knows values, not shapes: what it was not told it does
+// not find.
 
 export interface Redactor {
   (text: string): string;
@@ -36,6 +37,8 @@ export const redactedText = '[redacted]';
 
 /** Shortest run of base64 that is looked for; shorter ones stand in innocent words. */
 const base64CharsMin = 6;
+/** The same of hexadecimal. */
+const hexDigitsMin = 12;
 /** Shortest line of a secret of several lines that is looked for by itself. */
 const lineCharsMin = 8;
 /** Most bytes one UTF-16 unit of a secret can become: eight backslashes and uXXXX, with some to spare. */
@@ -62,6 +65,8 @@ export function createRedactor(secrets: readonly string[]): Redactor {
   for (const value of [...values].sort((a, b) => b.length - a.length)) {
     sources.add(anySpelling(value));
     for (const run of base64Runs(value)) sources.add(run);
+    const hex = Buffer.from(value).toString('hex');
+    if (hex.length >= hexDigitsMin) sources.add(hex).add(hex.toUpperCase());
     longest = Math.max(longest, value.length);
   }
   if (sources.size === 0) return Object.assign((text: string) => text, { windowBytes: 0 });

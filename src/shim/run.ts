@@ -24,7 +24,7 @@ import { readOutput } from './output.ts';
 import { createPace } from './pace.ts';
 import { probeSibling } from './probe-era.ts';
 import { createLearningRedactor } from './redact.ts';
-import type { Say } from './seams.ts';
+import type { Say, ServerInfo } from './seams.ts';
 import { openSpool } from './spool.ts';
 import { createTail } from './tail.ts';
 
@@ -77,7 +77,8 @@ export function run(spec: LaunchSpec, first: Child): void {
     phase: kept.phase,
     childPid: kept.child.hasExited() ? null : kept.child.pid,
     restarts: kept.restarts,
-    server: kept.server,
+    // What it says of itself may say too much.
+    server: kept.server && (cleanMeta(kept.server, redact) as ServerInfo),
     ...(era === undefined ? {} : { era }),
     ...bridge.counters(),
     rssBytes: process.memoryUsage.rss(),

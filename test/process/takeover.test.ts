@@ -1,14 +1,12 @@
 // The supervisor killed −9 with instances under traffic, and started again: same processes, same ports, no failed call.
 // And what a look from outside must never find: a key or a token in the database or in anybody's command line.
-import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceWithToken } from '../../src/api/contract.ts';
+import { dumpOf } from '../support/canary.ts';
 import { connectSdk } from '../support/clients.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { root } from '../support/source.ts';
 
 let daemon: Daemon;
 beforeAll(async () => {
@@ -79,8 +77,7 @@ describe('secrets', () => {
     const key = 'ghp_canary0123456789abcdefghijklmnopqrst';
     expect((await daemon.call('PUT', '/api-keys/github', { api_key: key })).status).toBeLessThan(300);
     const instance = await daemon.create({ mcp_type: 'github', duration_minutes: 5 });
-    const { host, port, user, database } = daemon.database.connection;
-    const dump = await dumpOf({ host, port, user, database });
+    const dump = await dumpOf(daemon.database);
     expect(dump).toContain(instance.id);
     for (const secret of [key, Buffer.from(key).toString('base64'), instance.access_token, daemon.adminToken])
       expect(dump).not.toContain(secret);
@@ -113,17 +110,3 @@ describe('secrets', () => {
     });
   });
 });
-
-/** Everything in a database as text: every row of every table. */
-async function dumpOf(connection: {
-  host: string;
-  port: number;
-  user: string;
-  database: string;
-}): Promise<string> {
-  const script = join(root, 'test', 'support', 'dump.ts');
-  const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(connection)], {
-    maxBuffer: 200_000_000,
-  });
-  return stdout;
-}

@@ -11,6 +11,8 @@ import { silentLog } from './cluster.ts';
 import { type TestDatabase, testDatabaseUrl } from './database.ts';
 
 export interface OwnDatabase extends TestDatabase {
+  /** What lies in it is the server's: its log, and the cluster. */
+  readonly dir: string;
   /** Every process of the server, at once, with SIGKILL. */
   kill9(): Promise<void>;
   /** SIGSTOP or SIGCONT to every process of the server. */
@@ -20,12 +22,16 @@ export interface OwnDatabase extends TestDatabase {
   start(): Promise<void>;
 }
 
-/** Starts a server with one migrated database. */
-export async function ownDatabase(): Promise<OwnDatabase> {
+/** Starts a server with one migrated database; `settings` come on top. */
+export async function ownDatabase(settings: Readonly<Record<string, string>> = {}): Promise<OwnDatabase> {
   const dir = await mkdtemp(join(tmpdir(), 'mm-own-'));
   await chmod(dir, 0o711);
   const open = () =>
-    startEmbedded({ dataDir: dir, log: silentLog, settings: { fsync: 'off', max_connections: '100' } });
+    startEmbedded({
+      dataDir: dir,
+      log: silentLog,
+      settings: { fsync: 'off', max_connections: '100', ...settings },
+    });
   let embedded = await open();
   embedded.release();
   const { connection } = embedded;
@@ -45,6 +51,7 @@ export async function ownDatabase(): Promise<OwnDatabase> {
     for (const pid of await pids()) process.kill(pid, signal);
   };
   return {
+    dir,
     db,
     connection,
     url: testDatabaseUrl(connection),

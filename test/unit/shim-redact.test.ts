@@ -17,7 +17,7 @@ function expectGone(value: string, text: string): void {
 }
 
 describe('redaction', () => {
-  it('removes a secret as it is, URL-encoded, form-encoded, and JSON-escaped once and twice', () => {
+  it('removes a secret as it is, URL-encoded, form-encoded, in hexadecimal, and JSON-escaped once and twice', () => {
     fc.assert(
       fc.property(secret, around, around, (value, before, after) => {
         // A secret that is one with what we put in its place cannot be told from it.
@@ -30,6 +30,8 @@ describe('redaction', () => {
           new URLSearchParams({ value }).toString().slice('value='.length),
           once,
           JSON.stringify(once).slice(1, -1),
+          Buffer.from(value).toString('hex'),
+          Buffer.from(value).toString('hex').toUpperCase(),
         ];
         for (const form of forms) {
           const out = createRedactor([value])(`${before}${form}${after}`);
