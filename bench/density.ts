@@ -5,8 +5,8 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import pg from 'pg';
 import { monotonicMs, sleep } from '../src/base/clock.ts';
+import { withClient } from './support/database.ts';
 import { commandOf, cpuMs, type Memory, memoryOfAll, residents, tree } from './support/processes.ts';
 import { figure, mib, printHeading, printTable, printTargets, progress } from './support/report.ts';
 import { installPeer, openScratch } from './support/scratch.ts';
@@ -200,21 +200,6 @@ async function transactionsOf(supervisor: Supervisor): Promise<number> {
     );
     return Number(rows[0]?.n);
   });
-}
-
-async function withClient<Result>(
-  { dataDir }: Supervisor,
-  work: (client: pg.Client) => Promise<Result>,
-): Promise<Result> {
-  const url = process.env.DATABASE_URL;
-  const embedded = { host: join(dataDir, 'pg', 'run'), port: 5432, user: 'minimcp', database: 'minimcp' };
-  const client = new pg.Client(url === undefined ? embedded : { connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /**

@@ -25,6 +25,7 @@ export const settingSchemas = {
   'mcp.drain_seconds': z.number().min(0).max(300).default(5),
   'mcp.min_isolation': z.enum(isolationLevels).default('L0'),
   'cleanup.retention_days': days.default(30),
+  'logs.max_mb_per_day': z.int().min(1).max(1_048_576).default(256),
   'port.range_start': port.default(3_001),
   'port.range_end': port.default(3_100),
   'process.max_memory_mb': z.int().min(16).max(1_048_576).default(512),

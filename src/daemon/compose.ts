@@ -18,6 +18,7 @@ import { createListener } from '../db/listen.ts';
 import { type Db, isReachable } from '../db/pool.ts';
 import { readApiKey } from '../db/queries/api-keys.ts';
 import { readInstance } from '../db/queries/instances.ts';
+import { readStoredToday } from '../db/queries/log-offsets.ts';
 import { logChannel } from '../db/queries/logs.ts';
 import { setNodeState } from '../db/queries/nodes.ts';
 import { thinUsage } from '../db/queries/usage.ts';
@@ -185,6 +186,10 @@ async function furnish(
         memoryMbMax: await settings.get('process.max_memory_mb'),
         cpuPercentMax: await settings.get('process.max_cpu_percent'),
       }),
+    logBudget: async (id) => ({
+      bytesPerDay: (await settings.get('logs.max_mb_per_day')) * 1024 * 1024,
+      usedBytes: await readStoredToday(db, id),
+    }),
     minIsolation: () => settings.get('mcp.min_isolation'),
     drainMs: async () => (await settings.get('mcp.drain_seconds')) * 1_000,
     publicHosts: config.publicUrl === undefined ? [] : [new URL(config.publicUrl).host],

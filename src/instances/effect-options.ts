@@ -32,6 +32,10 @@ export interface EffectsOptions {
   /** Opens the owner's API key for a child; null when there is none. */
   readonly openKey: (userId: string, typeId: string) => Promise<OpenedKey | null>;
   readonly limitsOf: (type: ServerType) => Promise<Limits>;
+  /** Log an instance may write on one day, and what of it has been stored today, in bytes. */
+  readonly logBudget: (
+    instanceId: string,
+  ) => Promise<{ readonly bytesPerDay: number; readonly usedBytes: number }>;
   readonly minIsolation: () => Promise<IsolationLevel>;
   readonly drainMs: () => Promise<number>;
   readonly graceMs: number;

@@ -45,11 +45,12 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
   try {
     const type = await options.typeById(row.mcp_type_id);
     if (type === undefined) throw new Fault('unknown_type', 'its server type is gone');
-    const [key, limits, minIsolation, drainMs] = await Promise.all([
+    const [key, limits, minIsolation, drainMs, logBudget] = await Promise.all([
       type.key_variable === null ? null : options.openKey(row.user_id, type.id),
       options.limitsOf(type),
       options.minIsolation(),
       options.drainMs(),
+      options.logBudget(row.id),
     ]);
     if (type.key_variable !== null && key === null)
       throw new Fault('api_key_required', 'its API key has been removed or is over');
@@ -73,6 +74,7 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
         apiKey: key?.plaintext ?? null,
         keyVersion: key?.version,
         limits,
+        logBudget,
         minIsolation,
         publicHosts: options.publicHosts,
         listenFd: socket?.fd,

@@ -121,6 +121,7 @@ function take(batch: Batch, spool: Spool, piece: Piece, options: GatherOptions):
   batch.moves.set(spool, {
     ...{ spool: spool.name, instanceId: spool.of?.instanceId ?? null },
     ...{ from: earlier?.from ?? spool.read, to: piece.to, lines: (earlier?.lines ?? 0) + lines },
+    bytes: (earlier?.bytes ?? 0) + piece.lines.length,
   });
   batch.lines += lines;
   batch.bytes += piece.lines.length + piece.lostBytes;

@@ -35,6 +35,8 @@ export interface StartSpec {
   /** Tells one state of the key from another, and nothing of the key. */
   readonly keyVersion?: string | undefined;
   readonly limits: Limits;
+  /** Log it may write on one UTC day, and what its earlier generations have written today; absent: no bound. */
+  readonly logBudget?: { readonly bytesPerDay: number; readonly usedBytes: number } | undefined;
   readonly minIsolation: IsolationLevel;
   /** Values of Host and Origin that a proxy in front uses. */
   readonly publicHosts: readonly string[];

@@ -89,6 +89,7 @@ export async function launchSpec(
     ...(spec.keyVersion === undefined ? {} : { keyVersion: spec.keyVersion }),
     restart: restartPolicyOf(spec.type.restart_policy),
     bounds: defaultBounds,
+    ...(spec.logBudget === undefined ? {} : { logBudget: spec.logBudget }),
     legacySse: spec.type.legacy_sse,
     drainMs: spec.drainMs,
     graceMs,

@@ -108,6 +108,8 @@ export interface LaunchSpec {
   readonly legacySse: boolean;
   /** The proxy to run for a server that may reach some hosts only; the socket is named from the bundle. */
   readonly egress?: { readonly socket: string; readonly hosts: readonly string[] };
+  /** Log the server may write on one UTC day, and what of it is used already. Absent from older supervisors: no bound. */
+  readonly logBudget?: { readonly bytesPerDay: number; readonly usedBytes: number } | undefined;
   /** How long calls in flight get at the end, and how long the child gets to leave after each step. */
   readonly drainMs: number;
   readonly graceMs: number;

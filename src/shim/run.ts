@@ -45,6 +45,7 @@ export function run(spec: LaunchSpec, first: Child): void {
     directory: bundleFiles.spool,
     spoolBytesMax: bounds.spoolBytesMax,
     segmentBytes: bounds.spoolSegmentBytes,
+    budget: spec.logBudget ?? { bytesPerDay: Number.POSITIVE_INFINITY, usedBytes: 0 },
     onWritten: () => control.spooled(),
   });
   let keeper: Keeper | undefined;

@@ -4,6 +4,7 @@
 import { mkdirSync } from 'node:fs';
 import { monotonicMs, nowMs } from '../base/clock.ts';
 import type { SpoolLine } from './contract.ts';
+import { createSpoolBudget, type LogBudget } from './spool-budget.ts';
 import { createDropLedger } from './spool-drops.ts';
 import { lastSequences, segmentsOf, sizeOnDisk } from './spool-files.ts';
 import { createSpoolWriter } from './spool-writer.ts';
@@ -13,13 +14,15 @@ export interface SpoolOptions {
   readonly directory: string;
   readonly spoolBytesMax: number;
   readonly segmentBytes: number;
+  /** What the server may write; the shim's own words are few. */
+  readonly budget: LogBudget;
   /** Called after lines have reached the file. */
   readonly onWritten: () => void;
 }
 
 export interface Spool {
   append(source: Source, level: SpoolLine['level'], msg: string, meta?: SpoolLine['meta']): void;
-  /** Whether a line appended now would be dropped for want of room. */
+  /** Whether a line of the server appended now would be dropped, for want of room or of budget. */
   isDropping(): boolean;
   /** Counts such a line without anyone having looked at it. Only while `isDropping`. */
   drop(source: Source): void;
@@ -35,6 +38,8 @@ export type Source = SpoolLine['source'];
 
 /** How often a full disk or a full spool is looked at again. */
 const retryMs = 250;
+/** How often it is looked whether there is something to say about what the budget did not let through. */
+const budgetLookMs = 5_000;
 
 /** Opens the spool. Throws only if its directory cannot be made or read. */
 export function openSpool(options: SpoolOptions): Spool {
@@ -45,6 +50,8 @@ export function openSpool(options: SpoolOptions): Spool {
   /** Bytes on disk, at most: what is deleted meanwhile is seen at the next look. */
   let diskBytes = found.length > 0 ? sizeOnDisk(directory) : 0;
   const drops = createDropLedger();
+  const budget = createSpoolBudget(options.budget, nowMs());
+  let isToBeSaid = false;
   let retryAtMs = 0;
   let retryTimer: NodeJS.Timeout | undefined;
 
@@ -115,8 +122,32 @@ export function openSpool(options: SpoolOptions): Spool {
     return false;
   };
 
+  /** Says what the budget did not let through, when that is due and there is room for it. */
+  const sayDropped = (isLast = false): void => {
+    const markers = budget.due(nowMs(), isLast);
+    if (markers.length > 0 && hasRoom()) {
+      for (const marker of markers)
+        writer.push(
+          `${JSON.stringify({ seq: nextSequence('system'), t: nowMs(), ...marker } satisfies SpoolLine)}\n`,
+        );
+      budget.said(nowMs());
+    }
+  };
+
+  const dropForBudget = (source: Source): void => {
+    budget.drop(nextSequence(source));
+    sayDropped();
+    if (isToBeSaid) return;
+    isToBeSaid = true;
+    setTimeout(() => {
+      isToBeSaid = false;
+      sayDropped();
+    }, budgetLookMs).unref();
+  };
+
   return {
     append(source, level, msg, meta) {
+      if (source === 'process' && budget.isSpent(nowMs())) return dropForBudget(source);
       // Before the number is taken: a marker written here takes one too.
       const isTaken = hasRoom();
       const seq = nextSequence(source);
@@ -125,22 +156,31 @@ export function openSpool(options: SpoolOptions): Spool {
         return;
       }
       const line: SpoolLine = { seq, t: nowMs(), level, source, msg, ...(meta && { meta }) };
-      writer.push(`${JSON.stringify(line)}\n`);
+      const text = `${JSON.stringify(line)}\n`;
+      if (source === 'process') budget.use(text.length);
+      writer.push(text);
     },
-    isDropping: () => drops.isActive() && monotonicMs() < retryAtMs,
+    isDropping: () => (drops.isActive() && monotonicMs() < retryAtMs) || budget.isSpent(nowMs()),
     drop(source) {
-      drops.add(source, nextSequence(source));
+      if (!drops.isActive()) dropForBudget(source);
+      else drops.add(source, nextSequence(source));
     },
     queuedBytes: () => writer.queuedBytes(),
     flush: (timeoutMs) =>
       new Promise((resolve) => {
         const timer = setTimeout(resolve, timeoutMs);
         writer.whenEmpty(() => {
-          clearTimeout(timer);
           if (drops.isActive()) recover();
-          resolve();
+          sayDropped(true);
+          writer.whenEmpty(() => {
+            clearTimeout(timer);
+            resolve();
+          });
         });
       }),
-    flushNow: () => writer.flushNow(),
+    flushNow() {
+      sayDropped(true);
+      writer.flushNow();
+    },
   };
 }

@@ -2,11 +2,16 @@
 // it, and the type that starts it.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Daemon } from './daemon.ts';
+
+/** What adds types: a daemon, or a supervisor of a bench. */
+interface Adder {
+  readonly dataDir: string;
+  call(method: string, path: string, body?: unknown): Promise<{ readonly status: number }>;
+}
 
 /** Adds a type whose server is `code` (a module). `meta` is our part of its server.json. */
 export async function addProgramType(
-  daemon: Daemon,
+  daemon: Adder,
   name: string,
   code: string,
   meta: Record<string, unknown> = {},
@@ -36,7 +41,7 @@ export async function addProgramType(
     _meta: { 'dev.minimcp/type': { name, script: 'server.mjs', max_duration_minutes: 60, ...meta } },
   };
   const answer = await daemon.call('POST', '/mcp-types', document);
-  if (answer.status !== 201) throw new Error(`the type was refused: ${JSON.stringify(answer.body)}`);
+  if (answer.status !== 201) throw new Error(`the type was refused: ${JSON.stringify(answer)}`);
 }
 
 /** A server that answers initialize and tools/list, and then does something. */
@@ -56,3 +61,23 @@ export function answersThen(code: string): string {
       }
     });`;
 }
+
+/** What each line of a flood has, its end included. */
+export const floodLineBytes = 1_000;
+
+/** Answers calls with their message; "flood" has it write so many bytes, in lines of a thousand, as fast as they are taken. */
+export const floodingServer = `
+  import { createInterface } from 'node:readline';
+  const serverInfo = { name: 'flooding', version: '1.0.0' };
+  const slice = ('f'.repeat(${floodLineBytes - 1}) + '\\n').repeat(60);
+  const flood = (left) => left > 0 && process.stderr.write(left < slice.length ? slice.slice(0, left) : slice, () => flood(left - slice.length));
+  createInterface({ input: process.stdin }).on('line', (line) => {
+    const { id, method, params } = JSON.parse(line);
+    if (id === undefined) return;
+    const text = params?.arguments?.message;
+    if (params?.name === 'flood') flood(params.arguments.bytes);
+    const result = method === 'initialize'
+      ? { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo }
+      : method === 'tools/list' ? { tools: [] } : { content: text === undefined ? [] : [{ type: 'text', text: 'Echo: ' + text }] };
+    process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id, result }) + '\\n');
+  }).on('close', () => process.exit(0));`;

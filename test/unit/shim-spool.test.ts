@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SpoolLine } from '../../src/shim/contract.ts';
 import { openSpool, type SpoolOptions } from '../../src/shim/spool.ts';
+import { createSpoolBudget } from '../../src/shim/spool-budget.ts';
 import { until } from '../support/shim-harness.ts';
 
 /** Whether a small disk of our own is to be had. */
@@ -36,6 +37,7 @@ const open = (options: Partial<SpoolOptions> = {}) =>
     directory,
     spoolBytesMax: 1_000_000,
     segmentBytes: 10_000,
+    budget: { bytesPerDay: Number.POSITIVE_INFINITY, usedBytes: 0 },
     onWritten: () => {},
     ...options,
   });
@@ -202,5 +204,44 @@ describe('the spool', () => {
     } finally {
       spawnSync('umount', ['--lazy', directory]);
     }
+  });
+});
+
+describe('the budget of a day', () => {
+  it('goes on where the generation before stopped, is said when it is used up, and counts the rest', async () => {
+    const spool = open({ budget: { bytesPerDay: 10_000, usedBytes: 4_000 } });
+    const line = 'x'.repeat(100);
+    for (let at = 0; at < 200; at += 1) spool.append('process', 'info', line);
+    expect(spool.isDropping()).toBe(true);
+    for (let at = 0; at < 50; at += 1) spool.drop('process');
+    spool.append('system', 'info', 'the shim may still speak');
+    await spool.flush(5_000);
+    const all = lines();
+    const kept = all.filter(({ source }) => source === 'process');
+    expect(kept.reduce((sum, one) => sum + JSON.stringify(one).length + 1, 0)).toBeGreaterThanOrEqual(6_000);
+    expect(kept.length).toBeLessThan(60);
+    const markers = all.filter(({ meta }) => meta?.dropped !== undefined);
+    expect(markers[0]).toMatchObject({
+      ...{ level: 'warn', source: 'system' },
+      meta: { dropped: 1, of: 'process', why: 'the log budget of the day, 10000 bytes, is used up' },
+    });
+    expect(markers).toHaveLength(2);
+    expectAccounted(all, 'process', 250);
+    expect(all.some(({ msg }) => msg === 'the shim may still speak')).toBe(true);
+  });
+
+  it('is a new one with the next day, and not with a clock that is set back', () => {
+    const noon = Date.UTC(2030, 0, 1, 12);
+    const budget = createSpoolBudget({ bytesPerDay: 100, usedBytes: 100 }, noon);
+    expect(budget.isSpent(noon)).toBe(true);
+    budget.drop(7);
+    expect(budget.due(noon, false)).toMatchObject([{ meta: { dropped: 1, first_seq: 7 } }]);
+    budget.said(noon);
+    budget.drop(8);
+    expect(budget.due(noon + 59_000, false)).toEqual([]);
+    expect(budget.due(noon + 60_000, false)).toMatchObject([{ meta: { dropped: 1, first_seq: 8 } }]);
+    expect(budget.isSpent(noon - 86_400_000)).toBe(true);
+    expect(budget.isSpent(noon + 43_200_000)).toBe(false);
+    expect(budget.due(noon + 43_200_000, false)).toHaveLength(1);
   });
 });

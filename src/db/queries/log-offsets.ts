@@ -16,6 +16,8 @@ export interface OffsetMove {
   readonly to: SpoolOffset;
   /** Lines in this move, for the running count in `seq`. */
   readonly lines: number;
+  /** Bytes of spool in this move, for the count of the day. */
+  readonly bytes: number;
 }
 
 /** Offsets of the spools that have one. */
@@ -33,11 +35,14 @@ export async function readOffsets(
 /** Moves offsets. @returns whether every one was where its mover believed; if not, the transaction must be given up */
 export async function moveOffsets(q: Queryable, moves: readonly OffsetMove[]): Promise<boolean> {
   const rows = await q.query(
-    `INSERT INTO log_offsets AS o (spool, mcp_instance_id, segment, offset_bytes, seq, updated_at)
-     SELECT spool, instance, to_segment, to_offset, lines, clock_timestamp()
-     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $7::bigint[]) AS m(spool, instance, to_segment, to_offset, lines)
+    `INSERT INTO log_offsets AS o (spool, mcp_instance_id, segment, offset_bytes, seq, day, day_bytes, updated_at)
+     SELECT spool, instance, to_segment, to_offset, lines, (clock_timestamp() AT TIME ZONE 'UTC')::date, bytes,
+       clock_timestamp()
+     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $7::bigint[], $8::bigint[])
+       AS m(spool, instance, to_segment, to_offset, lines, bytes)
      ON CONFLICT (spool) DO UPDATE SET segment = excluded.segment, offset_bytes = excluded.offset_bytes,
-       seq = o.seq + excluded.seq, updated_at = excluded.updated_at
+       seq = o.seq + excluded.seq, day = excluded.day,
+       day_bytes = excluded.day_bytes + CASE WHEN o.day = excluded.day THEN o.day_bytes ELSE 0 END, updated_at = excluded.updated_at
      WHERE (o.spool, o.segment, o.offset_bytes) IN
        (SELECT * FROM unnest($1::text[], $5::bigint[], $6::bigint[]))
      RETURNING 1`,
@@ -49,9 +54,20 @@ export async function moveOffsets(q: Queryable, moves: readonly OffsetMove[]): P
       moves.map((move) => move.from.segment),
       moves.map((move) => move.from.offsetBytes),
       moves.map((move) => move.lines),
+      moves.map((move) => move.bytes),
     ],
   );
   return rows.length === moves.length;
+}
+
+/** Bytes of spool of an instance, all its generations, that were stored on this UTC day. */
+export async function readStoredToday(q: Queryable, instanceId: string): Promise<number> {
+  const rows = await q.query<{ bytes: number }>(
+    `SELECT coalesce(sum(day_bytes), 0)::bigint AS bytes FROM log_offsets
+     WHERE mcp_instance_id = $1 AND day = (clock_timestamp() AT TIME ZONE 'UTC')::date`,
+    [instanceId],
+  );
+  return rows[0]?.bytes ?? 0;
 }
 
 /**
