@@ -1,5 +1,5 @@
-// Puts a replaced API key into the instances that run with the old one. The first has to prove the key: while it does not
-// serve with it, the others keep what they have. An instance that cannot be handed over is restarted.
+// Puts a replaced API key into the instances that run with the old one. The first has to prove the key: while it does
+// not serve with it, the others keep what they have. An instance that cannot be handed over is restarted.
 import { Fault, messageOf } from '../base/errors.ts';
 import { listRunningOfType } from '../db/queries/api-keys.ts';
 import type { ServerType } from '../domain/server-type.ts';

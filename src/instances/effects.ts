@@ -6,8 +6,8 @@ import type { Instance } from '../domain/instance.ts';
 import type { Effect } from '../domain/lifecycle.ts';
 import type { Outcome } from './apply.ts';
 import { type EffectsOptions, isHandle } from './effect-options.ts';
+import { handOverKey } from './hand-over-key.ts';
 import { launch } from './launch.ts';
-import { handOverKey } from './replace-key.ts';
 import { setDeadline, settleEnd, terminate, wipe } from './teardown.ts';
 
 export interface Effects {

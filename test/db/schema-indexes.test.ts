@@ -22,6 +22,7 @@ import {
   takeWarnings,
 } from '../../src/db/queries/instances.ts';
 import { logsStoredAfter, pageLogs, scanLogs } from '../../src/db/queries/log-looks.ts';
+import { readStoredToday } from '../../src/db/queries/log-offsets.ts';
 import { newestLogId, newestLogIdOf } from '../../src/db/queries/logs.ts';
 import { countEndingLeases, readMemory } from '../../src/db/queries/metric-views.ts';
 import { isPortFreeOf, lockFreePort } from '../../src/db/queries/ports.ts';
@@ -98,6 +99,9 @@ async function fill(db: Queryable): Promise<void> {
     `INSERT INTO instance_usage (instance_id, at, generation, cpu_percent)
      SELECT id, date_trunc('minute', now()) - n * interval '1 minute', 1, 1 FROM unnest($1::uuid[]) AS id, generate_series(1, 300) AS n`,
     [some.map((row) => row.id)],
+  );
+  await db.query(
+    `INSERT INTO log_offsets (spool, mcp_instance_id) SELECT id || '/1', id FROM mcp_instances LIMIT 20000`,
   );
   await db.query('ANALYZE');
 }
@@ -243,6 +247,7 @@ const asSupervisor: readonly [string, Ask, RegExp][] = [
   ['the port of an instance', (q) => isPortFreeOf(q, instanceId), /_mcp|port/],
   ['whether somebody was erased', (q) => wasErased(q, 'nobody'), /erased|expr/],
   ['a receipt', (q) => hasReceipt(q, instanceId, 1), /instance/],
+  ['what was logged today', (q) => readStoredToday(q, instanceId), /log_offsets_instance/],
 ];
 
 describe('from an index, among 100,000 instances and many lines, comes', () => {
