@@ -1,6 +1,7 @@
 // A replaced API key in a running shim: who calls meanwhile notices nothing, and a key that is no good changes nothing.
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KeyRoll, LaunchSpec, ShimState } from '../../src/shim/contract.ts';
 import { connectLegacy, post, toolText } from '../support/mcp-http.ts';
@@ -53,7 +54,8 @@ describe('a key that is good', () => {
     ]);
     const stream = await first.listen();
     const oldPid = Number(toolText(await first.call('pid')));
-    const long = second.call('later', { ms: 1_500 });
+    const path = join(shim.bundleDir, 'answer-now');
+    const long = second.call('whenThere', { path });
     const seen: { at: number; hash: string }[] = [];
     const failed: unknown[] = [];
     let going = true;
@@ -71,7 +73,8 @@ describe('a key that is good', () => {
     expect((await shim.state()).keyVersion).toBe('two');
     await until(() => (seen.length > movedAt + 50 ? true : undefined), 'calls after the hand-over');
     expect(existsSync(`/proc/${oldPid}`), 'the old one still has a call').toBe(true);
-    expect(toolText(await long)).toBe('later');
+    writeFileSync(path, '');
+    expect(toolText(await long)).toBe('it is there');
     await reached(shim, 'done');
     going = false;
     await Promise.all(calling);
