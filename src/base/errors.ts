@@ -73,7 +73,7 @@ export const errorRegistry = {
     status: 409,
     title: 'No server became ready with the new API key',
     remedy:
-      'See last_lines for what it said; the instance goes on with the old key. Store a better key and roll it.',
+      'See last_lines for what it said; the old key stays in use. Store a better one: "minimcp keys set TYPE --roll".',
   },
   lease_over: {
     status: 410,
