@@ -5,10 +5,10 @@
 import type { Heard } from '../db/listen.ts';
 import { readInstanceView } from '../db/queries/instance-views.ts';
 import { type EventWritten, type Resource, staleFor } from './changed.ts';
+import { viewOf } from './instances.ts';
 import { openStream } from './open-stream.ts';
 import { type Call, operation } from './operation.ts';
 import type { SseEvent } from './streams.ts';
-import { instanceView } from './views.ts';
 
 /** Changes that wait for a slow reader; past it the client reads its lists again. */
 const waitingMax = 1_000;
@@ -52,7 +52,7 @@ async function* changesFor(
 async function eventFor(call: Call<unknown, unknown, unknown>, id: string): Promise<SseEvent> {
   const row = await call.api.db.as(call.principal, (tx) => readInstanceView(tx, id, call.viewerId));
   if (row === undefined) return { event: 'removed', data: { id } };
-  return { event: 'instance', data: instanceView(row) };
+  return { event: 'instance', data: viewOf(call, row) };
 }
 
 interface Pending {

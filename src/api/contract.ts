@@ -39,6 +39,10 @@ export const instanceSchema = z
     generation: z.int(),
     restarts: z.int(),
     isolation: z.enum(isolationLevels).nullable(),
+    queue_position: z.int().nullable().meta({
+      description:
+        'Pending: its place among the starts that wait on its node, 1 being the next; null: it does not wait',
+    }),
     config: z.record(z.string(), z.unknown()),
     stats: z.record(z.string(), z.unknown()),
     created_at: time,

@@ -10,10 +10,9 @@ import {
   instanceWithTokenSchema,
   optionalDurationSchema,
 } from './contract.ts';
-import { requireInstance } from './instances.ts';
+import { requireInstance, viewOf } from './instances.ts';
 import { type Call, idParams, nothing, operation } from './operation.ts';
 import { waitIfPreferred } from './prefer.ts';
-import { instanceView } from './views.ts';
 
 type AnyCall = Call<unknown, unknown, unknown>;
 
@@ -35,7 +34,7 @@ function action<Body extends z.ZodType>(spec: {
       const { id } = call.params;
       await spec.act(call, id, call.body as z.output<Body>);
       await waitIfPreferred(call, id);
-      return answerUnderWay(call, instanceView(await requireInstance(call, id)));
+      return answerUnderWay(call, viewOf(call, await requireInstance(call, id)));
     },
   });
 }
@@ -90,6 +89,6 @@ export const newAccessToken = operation({
   async handle(call) {
     const { id } = call.params;
     const { accessToken } = await call.api.manager.newToken(call.actor, id);
-    return { data: { ...instanceView(await requireInstance(call, id)), access_token: accessToken } };
+    return { data: { ...viewOf(call, await requireInstance(call, id)), access_token: accessToken } };
   },
 });

@@ -12,6 +12,7 @@ import {
 import {
   createInstanceSchema,
   dataOf,
+  type InstanceView,
   instanceQuerySchema,
   instanceSchema,
   instanceWithTokenSchema,
@@ -37,6 +38,10 @@ const sortKeys = {
   // Of those that nobody has used yet.
   last_accessed: z.union([timeText, z.literal('-infinity')]),
 } as const;
+
+/** An instance as the caller may see it, as it is answered. */
+export const viewOf = (call: AnyCall, row: InstanceViewRow): InstanceView =>
+  instanceView(row, call.api.manager.queuePosition(row.id));
 
 export const listInstances = operation({
   id: 'listInstances',
@@ -70,7 +75,7 @@ export const listInstances = operation({
       }),
     );
     const page = pageOf(rows, limit, {
-      view: instanceView,
+      view: (row) => viewOf(call, row),
       cursor: (row) => cursorOf(sort, row.sort_key, row.id),
     });
     return answerList(call, page, page.data[0]?.server_time);
@@ -82,7 +87,7 @@ export const getInstance = operation({
   summary: 'One instance',
   params: idParams,
   answers: { 200: dataOf(instanceSchema) },
-  handle: async (call) => ({ data: instanceView(await requireInstance(call, call.params.id)) }),
+  handle: async (call) => ({ data: viewOf(call, await requireInstance(call, call.params.id)) }),
 });
 
 export const createInstance = operation({
@@ -109,7 +114,7 @@ export const createInstance = operation({
     await waitIfPreferred(call, instance.id);
     call.reply.header('location', `/api/v1/instances/${instance.id}`);
     const row = await requireInstance(call, instance.id);
-    return { data: { ...instanceView(row), access_token: accessToken } };
+    return { data: { ...viewOf(call, row), access_token: accessToken } };
   },
 });
 
@@ -127,6 +132,6 @@ export const removeInstance = operation({
     const isGone = found === undefined || found.removed;
     call.reply.code(isGone ? 204 : 202);
     if (isGone) return undefined;
-    return { data: instanceView(found.view) };
+    return { data: viewOf(call, found.view) };
   },
 });

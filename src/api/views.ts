@@ -27,10 +27,12 @@ import {
 const iso = (time: Date): string => time.toISOString();
 const isoOrNull = (time: Date | null): string | null => time?.toISOString() ?? null;
 
-export function instanceView(row: InstanceViewRow): InstanceView {
+/** @param queuePosition where its start waits, as the manager knows it */
+export function instanceView(row: InstanceViewRow, queuePosition: number | null): InstanceView {
   const { sort_key: _, ...rest } = row;
   return {
     ...rest,
+    queue_position: queuePosition,
     created_at: iso(row.created_at),
     started_at: isoOrNull(row.started_at),
     ready_at: isoOrNull(row.ready_at),

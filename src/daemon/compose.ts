@@ -163,6 +163,7 @@ async function furnish(
   const apply = figures.watchApply(createApply({ db, fence, allocator, urlOf, maxInstancesPerUser }));
   const changes = createChanges();
   const admission = createAdmission(availableParallelism(), startsWaitingMax);
+  figures.watchAdmission(admission);
   const queue = createJobQueue({ connection, nodeId, log });
   const sleepers = createSleepers({
     host: config.instanceHost,
@@ -204,6 +205,7 @@ async function furnish(
       maxCreationsPerHour: () => settings.get('mcp.max_creations_per_hour'),
     },
     findKey: async (userId, typeId) => (await readApiKey(db, userId, typeId))?.id ?? null,
+    queuePosition: admission.position,
     admit: () => {
       node.admit();
       admission.check();

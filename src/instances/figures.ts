@@ -1,9 +1,10 @@
 // Counts the lives of instances for Prometheus, in this process, from its start on: starts, how long they took, restarts
 // and ends by reason. It stands around the driver and around apply and changes nothing that passes through.
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { monotonicMs } from '../base/clock.ts';
 import { isAtWork } from '../domain/instance.ts';
 import type { Driver } from '../runtime/driver.ts';
+import type { Admission } from './admission.ts';
 import type { Apply, Outcome } from './apply.ts';
 import type { Occurrence } from './occurrence.ts';
 
@@ -12,6 +13,8 @@ export interface Figures {
   watchDriver(driver: Driver): Driver;
   /** The same door, whose outcomes are counted. */
   watchApply(apply: Apply): Apply;
+  /** Tells how many starts are under way and how many wait for their turn. */
+  watchAdmission(admission: Pick<Admission, 'running' | 'waiting'>): void;
 }
 
 interface Life {
@@ -90,6 +93,18 @@ export function createFigures(registry: Registry): Figures {
         }
       },
     }),
+    watchAdmission(admission) {
+      new Gauge({
+        name: 'minimcp_starts',
+        help: 'Starts on this node: under way with the processor to themselves, and waiting for their turn',
+        labelNames: ['state'],
+        registers,
+        collect() {
+          this.set({ state: 'running' }, admission.running);
+          this.set({ state: 'waiting' }, admission.waiting);
+        },
+      });
+    },
     watchApply: (apply) => async (id, occurrence) => {
       const outcome = await apply(id, occurrence);
       note(id, occurrence, outcome);

@@ -1,6 +1,7 @@
 // The effect that starts a generation: waits for its turn, opens the key, starts the shim, remembers how to find it. A
 // start that cannot succeed ends the instance in error; one that only cannot succeed now leaves it pending, and
 // reconcile launches it again.
+import { monotonicMs, sleep } from '../base/clock.ts';
 import { Fault, messageOf } from '../base/errors.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { setApiKey, setHandle, type Timed } from '../db/queries/instances.ts';
@@ -9,8 +10,11 @@ import type { Handle } from '../runtime/driver.ts';
 import type { Outcome } from './apply.ts';
 import { current, type EffectsOptions, findHandle } from './effect-options.ts';
 
-/** Longest a start may keep others waiting, milliseconds. */
-const placeHeldMsMax = 60_000;
+/** Longest a start may keep others waiting, milliseconds: ten times what one takes, and for those that never rest. */
+const placeHeldMsMax = 5_000;
+/** A start asks for the processor without a pause; one that asked for so little of that time waits for something else. */
+const quietMs = 200;
+const quietShare = 0.2;
 
 export async function launch(
   options: EffectsOptions,
@@ -23,24 +27,47 @@ export async function launch(
     const delayMs = before.row.next_start_at.getTime() - before.now.getTime();
     if (delayMs > 0) await options.changes.next(wanted.id, delayMs, signal);
   }
-  const leave = await options.admission.enter(signal);
+  const leave = await options.admission.enter({ instanceId: wanted.id, userId: wanted.user_id }, signal);
   if (leave === undefined) return undefined;
-  // The place is held until the instance is ready or has failed: starting is what costs, not spawning.
+  // The place is held until the instance is ready, has failed, or has stopped asking for the processor: starting is what
+  // costs, neither spawning nor waiting.
   const over = new AbortController();
-  void options.changes.next(wanted.id, placeHeldMsMax, over.signal).finally(leave);
+  const held = options.changes.next(wanted.id, placeHeldMsMax, over.signal);
+  void held.finally(() => {
+    over.abort();
+    leave();
+  });
   try {
     const timed = await current(options, wanted, 'pending');
-    const failed = timed === undefined ? undefined : await start(options, timed);
-    if (timed === undefined || failed !== undefined) over.abort();
-    return failed;
+    const started = timed === undefined ? undefined : await start(options, timed);
+    if (started?.handle === undefined) over.abort();
+    else void isQuiet(options, started.handle, over.signal).then((quiet) => quiet && over.abort());
+    return started?.failed;
   } catch (error) {
     over.abort();
     throw error;
   }
 }
 
-/** Starts the shim. @returns the outcome of a start that failed for good, or undefined when it is under way */
-async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | undefined> {
+/** Waits until a start no longer asks for the processor. @returns false when that cannot be known, or not any more */
+async function isQuiet(options: EffectsOptions, handle: Handle, signal: AbortSignal): Promise<boolean> {
+  for (let before = { askedMs: options.driver.demand(handle), atMs: monotonicMs() }; !signal.aborted; ) {
+    await sleep(quietMs, signal).catch(() => {});
+    const now = { askedMs: options.driver.demand(handle), atMs: monotonicMs() };
+    if (now.askedMs === undefined || before.askedMs === undefined) return false;
+    if (Math.abs(now.askedMs - before.askedMs) < (now.atMs - before.atMs) * quietShare) return true;
+    before = now;
+  }
+  return false;
+}
+
+/** A start that is under way, or the outcome of one that failed for good. */
+interface Started {
+  readonly handle?: Handle;
+  readonly failed?: Outcome;
+}
+
+async function start(options: EffectsOptions, timed: Timed): Promise<Started> {
   const { row, now } = timed;
   try {
     const type = await options.typeById(row.mcp_type_id);
@@ -81,10 +108,10 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Outcome | u
       })
       .finally(() => socket?.release());
     await noteStarted(options, row, handle, key?.id ?? null);
-    return undefined;
+    return { handle };
   } catch (error) {
     if (isPassing(error)) throw error;
-    return startFailed(options, row, error);
+    return { failed: await startFailed(options, row, error) };
   }
 }
 

@@ -21,6 +21,7 @@ export interface ManagerOptions extends RequestOptions {
   readonly apply: Apply;
   readonly effects: Effects;
   readonly changes: Changes;
+  readonly queuePosition: (id: string) => number | null;
 }
 
 export function createManager(options: ManagerOptions): Manager {
@@ -82,6 +83,7 @@ export function createManager(options: ManagerOptions): Manager {
         id,
         signal,
       ),
+    queuePosition: options.queuePosition,
     settled: (id, ms, signal) => settled(options, id, ms, signal),
   };
 }

@@ -49,6 +49,8 @@ export interface Manager {
   newToken(actor: Actor, id: string): Promise<WithToken>;
   /** Has a running instance use its owner's present API key; calls do not notice, where its server allows that. */
   replaceKey(actor: Actor, id: string, signal: AbortSignal): Promise<KeyReplaced>;
+  /** Which place its start has in the queue of this node, 1 being the next; null when it does not wait there. */
+  queuePosition(id: string): number | null;
   /** Resolves with the row when it is running or at rest, or as it is after `ms`. */
   settled(id: string, ms: number, signal?: AbortSignal): Promise<Instance>;
 }

@@ -130,6 +130,8 @@ export interface Driver {
   rekey(handle: Handle, key: KeyChange, signal: AbortSignal): Promise<Rekeyed>;
   /** CPU and memory of many generations at once. */
   usage(handles: readonly Handle[]): Promise<Map<string, Usage>>;
+  /** Milliseconds of processor time a generation has asked for so far, granted or not; undefined when not to be known. */
+  demand(handle: Handle): number | undefined;
   /** Lets go of every shim and leaves them running. */
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import type { ExitRecord } from '../shim/contract.ts';
 import { removeHome } from './bundle.ts';
 import { groupMembers } from './cgroups.ts';
 import { createCompileCaches } from './compile-cache.ts';
+import { demandMs } from './demand.ts';
 import type { Driver, Handle, News, Usage } from './driver.ts';
 import {
   followedRecords,
@@ -112,6 +113,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
       const records = await Promise.all(handles.map((handle) => recordOf(state, handle)));
       return usageOf(records.filter((record) => record !== undefined));
     },
+    demand: (handle) => (isSame(handle) ? demandMs(handle.pid) : undefined),
     async close() {
       watchdog.stop();
       links.close();

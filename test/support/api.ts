@@ -116,6 +116,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
     },
     catalog,
     findKey: async (userId, typeId) => (await vault.open(userId, typeId))?.id ?? null,
+    queuePosition: () => null,
     admit: () => {},
   });
   const accounts = createAccounts({ db, log: silentLog, manager });

@@ -14,7 +14,7 @@ import { findProgram } from '../support/programs.ts';
 import { root } from '../support/source.ts';
 
 const registry = new Registry();
-createFigures(registry);
+createFigures(registry).watchAdmission({ running: 0, waiting: 0 });
 const api = await offlineApi(registry);
 const printed = await registry.metrics();
 const figures = (await registry.getMetricsAsJSON()).map(({ name, help, type }) => ({ name, help, type }));
