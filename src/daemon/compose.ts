@@ -165,12 +165,16 @@ async function furnish(
   const admission = createAdmission(availableParallelism(), startsWaitingMax);
   figures.watchAdmission(admission);
   const queue = createJobQueue({ connection, nodeId, log });
+  const { ownUsers } = await driver.probe();
   const sleepers = createSleepers({
-    host: config.instanceHost,
-    log,
+    ...{ host: config.instanceHost, log, shares: ownUsers },
     wake: async (id) => {
-      effects.follow(await apply(id, { event: 'restore' }));
-      const { status } = await manager.settled(id, wakeMsMax);
+      // It may be on its way still: to its sleep, or to its next generation.
+      let { status } = await manager.settled(id, wakeMsMax);
+      if (status !== 'running') {
+        effects.follow(await apply(id, { event: 'restore' }));
+        ({ status } = await manager.settled(id, wakeMsMax));
+      }
       if (status !== 'running') throw new Error(`it is ${status}`);
     },
   });

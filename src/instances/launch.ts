@@ -86,6 +86,7 @@ async function start(options: EffectsOptions, timed: Timed): Promise<Started> {
       'info',
       `starting ${type.name} (generation ${row.generation}, port ${row.assigned_port})`,
     );
+    await options.sleepers.listenAhead(row);
     const socket = options.sleepers.handOver(row.id);
     const handle = await options.driver
       .start({
@@ -139,6 +140,7 @@ async function startFailed(options: EffectsOptions, row: Instance, error: unknow
   const message = messageOf(error);
   options.log.warn({ err: error, instance: row.id }, 'an instance could not be started');
   options.say(row.id, 'error', `could not be started: ${message}`);
+  options.sleepers.unlisten(row.id);
   // The launcher may have got as far as a process; nothing may be left before the port is given back.
   const handle = await findHandle(options, row);
   if (handle !== undefined)

@@ -1,8 +1,9 @@
 // Keeps the port of an idle-stopped instance open at the cost of one descriptor, and wakes it: a POST that carries its
 // access token is held, the instance is launched on the same listening socket, and the request goes on to it. Nothing
-// else wakes it: a stream that a client reopens is answered at once (405), a wrong token with 401.
+// else wakes it: a stream that a client reopens is answered at once (405), a wrong token with 401. Where it may share a
+// port with a shim it listens before that one leaves, so that no connection is refused (docs/adr/0017).
 import { timingSafeEqual } from 'node:crypto';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { hashToken } from '../base/tokens.ts';
@@ -16,16 +17,27 @@ const heldMax = 64;
 export interface SleepersOptions {
   readonly host: string;
   readonly log: Logger;
-  /** Launches the instance. Resolves when it is running; rejects when it cannot be. */
+  /**
+   * Whether several sockets of ours may listen on one port. Only where instances are users of their own: the kernel lets
+   * every process of the same user take part.
+   */
+  readonly shares: boolean;
+  /** Launches the instance, unless it is on its way already. Resolves when it is running; rejects when it cannot be. */
   readonly wake: (id: string) => Promise<void>;
 }
+
+type Port = Pick<Instance, 'id' | 'assigned_port' | 'access_token'>;
 
 export interface Sleepers {
   /**
    * Listens on the port of a sleeping instance. Throws when the port cannot be had.
    * @returns false when it did already
    */
-  listen(row: Pick<Instance, 'id' | 'assigned_port' | 'access_token'>): Promise<boolean>;
+  listen(row: Port): Promise<boolean>;
+  /** Listens on a port whose shim is about to leave it. @returns whether it does: where it may not share, no */
+  listenBeside(row: Port): Promise<boolean>;
+  /** Listens for an instance that is about to start, so that its shim can inherit the socket. Fails silently. */
+  listenAhead(row: Port): Promise<void>;
   /** Stops listening and lets go of whoever waits. Absent is success. */
   unlisten(id: string): void;
   /** The listening socket, for the shim that takes its place: it inherits `fd`; `release` closes ours. */
@@ -40,6 +52,8 @@ interface Sleeper {
   tokenHash: Buffer;
   waking: Promise<void> | undefined;
   readonly held: Set<Socket>;
+  /** Its instance sleeps; before, it is still on its way there. */
+  asleep: boolean;
 }
 
 export function createSleepers(options: SleepersOptions): Sleepers {
@@ -52,21 +66,48 @@ export function createSleepers(options: SleepersOptions): Sleepers {
     for (const socket of sleeper?.held ?? []) socket.destroy();
   };
 
+  const open = async (row: Port, port: number): Promise<Sleeper> => {
+    const server = createServer({ pauseOnConnect: true });
+    const tokenHash = Buffer.from(row.access_token, 'hex');
+    const sleeper: Sleeper = {
+      ...{ id: row.id, port, server, tokenHash },
+      ...{ waking: undefined, held: new Set(), asleep: false },
+    };
+    server.on('connection', (socket) => receive(options, sleeper, socket));
+    await listening(server, { host: options.host, port, reusePort: options.shares });
+    sleepers.set(row.id, sleeper);
+    return sleeper;
+  };
+  /** The one there is, or one on a port that nobody else listens on. */
+  const find = async (row: Port, port: number): Promise<Sleeper> => {
+    const known = sleepers.get(row.id);
+    if (known !== undefined) {
+      known.tokenHash = Buffer.from(row.access_token, 'hex');
+      return known;
+    }
+    if (options.shares) await refuseTaken(options.host, port);
+    return open(row, port);
+  };
+
   return {
-    async listen({ id, assigned_port: port, access_token: token }) {
-      if (port === null) return false;
-      const tokenHash = Buffer.from(token, 'hex');
-      const known = sleepers.get(id);
-      if (known !== undefined) {
-        known.tokenHash = tokenHash;
-        return false;
-      }
-      const server = createServer({ pauseOnConnect: true });
-      const sleeper: Sleeper = { id, port, server, tokenHash, waking: undefined, held: new Set() };
-      server.on('connection', (socket) => receive(options, sleeper, socket));
-      await listening(server, options.host, port);
-      sleepers.set(id, sleeper);
-      return true;
+    async listen(row) {
+      if (row.assigned_port === null) return false;
+      const sleeper = await find(row, row.assigned_port);
+      const fresh = !sleeper.asleep;
+      sleeper.asleep = true;
+      return fresh;
+    },
+    async listenBeside(row) {
+      if (!options.shares || row.assigned_port === null) return false;
+      if (sleepers.has(row.id)) return true;
+      return open(row, row.assigned_port).then(
+        () => true,
+        () => false,
+      );
+    },
+    async listenAhead(row) {
+      if (!options.shares || row.assigned_port === null) return;
+      await find(row, row.assigned_port).catch(() => {});
     },
     unlisten,
     handOver(id) {
@@ -88,10 +129,17 @@ export function createSleepers(options: SleepersOptions): Sleepers {
   };
 }
 
-function listening(server: Server, host: string, port: number): Promise<void> {
+/** @throws EADDRINUSE for a port that a socket of whomever listens on, also one that would share it with us */
+async function refuseTaken(host: string, port: number): Promise<void> {
+  const probe = createServer((socket) => socket.destroy());
+  await listening(probe, { host, port });
+  probe.close();
+}
+
+function listening(server: Server, address: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen(address, () => {
       server.off('error', reject);
       server.on('error', () => {});
       resolve();

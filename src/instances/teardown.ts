@@ -21,9 +21,14 @@ export async function terminate(options: EffectsOptions, wanted: Instance): Prom
   if (handle !== undefined) {
     options.say(row.id, 'info', `stopping (${reason})`);
     const drainMs = await options.drainMs();
-    exit = (await options.driver.stop(handle, { reason, drainMs, graceMs: options.graceMs })).exit;
+    // Who comes meanwhile is held until it sleeps, which wakes it, or until it has started again.
+    const portTaken =
+      (reason === 'idle' || reason === 'restart') && (await options.sleepers.listenBeside(row));
+    exit = (await options.driver.stop(handle, { reason, drainMs, graceMs: options.graceMs, portTaken })).exit;
   }
-  return options.apply(row.id, exitOf(row, reason, exit));
+  const outcome = await options.apply(row.id, exitOf(row, reason, exit));
+  if (outcome.row.assigned_port === null) options.sleepers.unlisten(row.id);
+  return outcome;
 }
 
 function exitOf(row: Instance, reason: StopReason, exit: ExitRecord | null): Occurrence {

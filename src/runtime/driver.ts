@@ -69,6 +69,14 @@ export interface News {
   readonly shim?: ShimState;
 }
 
+export interface StopOptions {
+  readonly reason: StopReason;
+  readonly drainMs: number;
+  readonly graceMs: number;
+  /** We listen on its port already: it is to accept no further connection. */
+  readonly portTaken?: boolean;
+}
+
 /** What `stop` proved. */
 export interface Ended {
   readonly exit: ExitRecord | null;
@@ -88,6 +96,8 @@ export interface Capabilities {
   readonly isolation: IsolationLevel;
   /** Each level with why it cannot be had, or null when it can. */
   readonly ladder: readonly { readonly level: IsolationLevel; readonly missing: string | null }[];
+  /** Instances run as users of their own: none can take part in a port of ours. */
+  readonly ownUsers: boolean;
   readonly cores: number;
   readonly memoryBytes: number;
 }
@@ -113,10 +123,7 @@ export interface Driver {
   /** Re-attaches to a living generation. Never restarts anything. */
   adopt(handle: Handle): Promise<Inspection>;
   /** Drains and ends it, escalating by itself; resolves when nothing of it lives. Idempotent. */
-  stop(
-    handle: Handle,
-    options: { readonly reason: StopReason; readonly drainMs: number; readonly graceMs: number },
-  ): Promise<Ended>;
+  stop(handle: Handle, options: StopOptions): Promise<Ended>;
   /** Deletes the home of an instance and every generation directory whose log lines are stored. Absent is success. */
   remove(instanceId: string): Promise<void>;
   /** Moves the shim's own deadline. */

@@ -5,7 +5,7 @@ import type { ExitRecord } from '../shim/contract.ts';
 import { listBundles } from './bundle.ts';
 import type { BundleName } from './bundle-names.ts';
 import { groupMembers, listGroups, removeGroup } from './cgroups.ts';
-import type { Driver, Handle, Inspection } from './driver.ts';
+import type { Handle, Inspection, StopOptions } from './driver.ts';
 import { readEnding } from './ending.ts';
 import { keyOf } from './links.ts';
 import { handleOf, type LocalState } from './local-state.ts';
@@ -82,13 +82,11 @@ export async function tellShim(state: LocalState, handle: Handle, request: Ask):
   }
 }
 
-type Times = Parameters<Driver['stop']>[1];
-
 /** Ends a generation and proves it. @throws Fault node_fenced; Error when something still lives */
 export async function stopGeneration(
   state: LocalState,
   handle: Handle,
-  times: Times,
+  times: StopOptions,
 ): Promise<ExitRecord | null> {
   const { dataDir } = state.options;
   const target = await targetOf(state, handle);

@@ -7,7 +7,7 @@ import { removeHome } from './bundle.ts';
 import { groupMembers } from './cgroups.ts';
 import { createCompileCaches } from './compile-cache.ts';
 import { demandMs } from './demand.ts';
-import type { Driver, Handle, News, Usage } from './driver.ts';
+import type { Driver, Handle, News, StopOptions, Usage } from './driver.ts';
 import {
   followedRecords,
   inspectGeneration,
@@ -66,7 +66,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
   const starting = new Map<string, Promise<Handle>>();
   const stopping = new Map<string, Promise<ExitRecord | null>>();
 
-  const stop = (handle: Handle, times: Parameters<Driver['stop']>[1]): Promise<ExitRecord | null> =>
+  const stop = (handle: Handle, times: StopOptions): Promise<ExitRecord | null> =>
     once(stopping, keyOf(handle), () => stopGeneration(state, handle, times));
   const watchdog = createWatchdog({
     dataDir,
@@ -88,6 +88,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
     probe: async () => ({
       isolation: isolation.level,
       ladder: isolation.ladder,
+      ownUsers: isolation.uids !== null,
       cores: availableParallelism(),
       memoryBytes: memoryBytes(),
     }),

@@ -199,6 +199,8 @@ export type ControlRequest =
       readonly reason: StopReason;
       readonly drainMs: number;
       readonly graceMs: number;
+      /** The supervisor listens on the port too: no further connection may be accepted. Older shims go on until the end. */
+      readonly portTaken?: boolean;
     }
   | { readonly id: number; readonly method: 'deadline'; readonly lease: Lease }
   | { readonly id: number; readonly method: 'token'; readonly tokenSha256: string }

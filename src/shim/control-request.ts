@@ -37,7 +37,8 @@ export function readRequest(line: Buffer): ControlRequest | Problem {
       }
       if (!isDuration(drainMs) || !isDuration(graceMs))
         return { id, problem: 'drainMs and graceMs must be 0 or more' };
-      return { id, method, reason: reason as ExitRecord['reason'], drainMs, graceMs };
+      const portTaken = value.portTaken === true;
+      return { id, method, reason: reason as ExitRecord['reason'], drainMs, graceMs, portTaken };
     }
     case 'deadline': {
       const lease = value.lease as Partial<Lease> | null | undefined;

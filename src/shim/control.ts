@@ -20,7 +20,10 @@ import { createFramer } from './framing.ts';
 
 export interface ControlOptions {
   readonly state: () => ShimState;
-  readonly onStop: (reason: ExitRecord['reason'], times: { drainMs: number; graceMs: number }) => void;
+  readonly onStop: (
+    reason: ExitRecord['reason'],
+    how: { readonly drainMs: number; readonly graceMs: number; readonly portTaken?: boolean },
+  ) => void;
   readonly onDeadline: (lease: Lease) => void;
   readonly onToken: (tokenSha256: string) => void;
   readonly onKey: (key: KeyChange) => void;

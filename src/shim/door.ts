@@ -78,6 +78,10 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
     endLease() {
       gate.leaseOver = true;
     },
+    leavePort() {
+      // What waits to be accepted would be reset: one more look at it, and the door is shut right after.
+      setImmediate(() => setImmediate(() => server.close()));
+    },
     close() {
       cancelDeadline();
       return new Promise((resolve) => {

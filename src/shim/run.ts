@@ -89,7 +89,10 @@ export function run(spec: LaunchSpec, first: Child): void {
   });
   const control = createControl({
     state,
-    onStop: (reason, times) => ending.begin(reason, times),
+    onStop: (reason, { portTaken, ...times }) => {
+      if (portTaken) door.leavePort();
+      ending.begin(reason, times);
+    },
     onDeadline: setLease,
     onToken: (tokenSha256) => door.setToken(tokenSha256),
     onKey(key) {

@@ -85,6 +85,8 @@ export interface Door {
   setLease(lease: Lease): void;
   /** From now on requests are answered 410. */
   endLease(): void;
+  /** Accepts no further connections, because another listens on the same port; those that are open stay until they rest. */
+  leavePort(): void;
   /** Accepts no further connections and closes those that are open. Safe to call twice, and before listen. */
   close(): Promise<void>;
 }
