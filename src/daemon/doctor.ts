@@ -7,6 +7,7 @@ import { checkDatabase } from './doctor-database.ts';
 import { checkDataDir, checkSecretFiles } from './doctor-files.ts';
 import { checkIsolation } from './doctor-isolation.ts';
 import { checkApiPort, checkPoolPorts } from './doctor-ports.ts';
+import { checkShims } from './doctor-shims.ts';
 
 const nodeMin = [24, 7] as const;
 
@@ -23,6 +24,7 @@ export async function examine(env: Readonly<Record<string, string | undefined>>)
     ['API port', () => checkApiPort(config)],
     ['pool of ports', () => checkPoolPorts(config)],
     ['isolation', () => checkIsolation(config.dataDir)],
+    ['shims', () => checkShims(config.dataDir)],
   ];
   const found = await Promise.all(rest.map(([name, check]) => check().catch((error) => broken(name, error))));
   return [...checks, ...found.flat()];

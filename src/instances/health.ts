@@ -60,6 +60,7 @@ function digestOf(
     id,
     generation,
     health: shim === undefined ? 'unresponsive' : shim.phase === 'restarting' ? 'restarting' : 'healthy',
+    problem: inspection.state === 'silent' ? (inspection.problem ?? null) : null,
     idle_ms: shim?.idleMs ?? null,
     stats: {
       checked_at: checkedAt,

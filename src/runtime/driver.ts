@@ -55,8 +55,8 @@ export interface Limits {
 
 export type Inspection =
   | { readonly state: 'alive'; readonly handle: Handle; readonly shim: ShimState }
-  /** The shim process lives but did not answer in time. */
-  | { readonly state: 'silent'; readonly handle: Handle }
+  /** The shim process lives but did not answer in time, or not in words we know: then `problem` says so to people. */
+  | { readonly state: 'silent'; readonly handle: Handle; readonly problem?: string }
   /** Nothing of it lives. `exit` is what the shim left behind, if it could. */
   | { readonly state: 'ended'; readonly handle: Handle; readonly exit: ExitRecord | null };
 

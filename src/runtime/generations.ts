@@ -1,7 +1,7 @@
 // What the driver does with a generation once it is started: looks at it, talks to its shim, ends it. Every answer rests
 // on the process itself; what a shim says or leaves behind only adds the words.
 import { Fault, messageOf } from '../base/errors.ts';
-import type { ExitRecord } from '../shim/contract.ts';
+import { contractVersion, type ExitRecord } from '../shim/contract.ts';
 import { listBundles } from './bundle.ts';
 import type { BundleName } from './bundle-names.ts';
 import { groupMembers, listGroups, removeGroup } from './cgroups.ts';
@@ -36,7 +36,9 @@ export async function inspectGeneration(state: LocalState, handle: Handle): Prom
   } catch (error) {
     if (error instanceof ShimRefusal && error.code === 'fenced') throw fenced(error);
     if (!(error instanceof ShimSilence) && !(error instanceof ShimRefusal)) throw error;
-    return isSame(handle) ? { state: 'silent', handle } : ended();
+    if (!isSame(handle)) return ended();
+    const problem = error instanceof ShimRefusal ? { problem: refusalWord(error) } : {};
+    return { state: 'silent', handle, ...problem };
   }
 }
 
@@ -141,6 +143,15 @@ export async function removeOrphanGroups(state: LocalState): Promise<void> {
     }
     await removeGroup(dirs);
   }
+}
+
+/** What its owner is told about a shim that serves and will not speak with us. */
+function refusalWord(error: ShimRefusal): string {
+  if (error.code !== 'contract') return `its shim refuses this supervisor: ${error.message}`;
+  return (
+    `it is held by a shim of another version of MiniMCP (${error.message}, this supervisor contract ${contractVersion}): ` +
+    'it serves until its lease ends and cannot be extended; a restart brings it to this version'
+  );
 }
 
 export function fenced(error: ShimRefusal): Fault {

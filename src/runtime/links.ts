@@ -129,7 +129,13 @@ async function keep(options: LinksOptions, link: Link): Promise<void> {
       await untilEnded(handle, link.over.signal);
     } catch (error) {
       if (error instanceof ShimRefusal) {
-        options.log.error({ instance: handle.instanceId, code: error.code }, error.message);
+        // Asked again and again, for another supervisor may come; said once.
+        if (link.refusal?.code !== error.code) {
+          options.log.error(
+            { instance: handle.instanceId, code: error.code, reason: error.message },
+            'a shim refuses this supervisor; it is left to serve until its lease ends',
+          );
+        }
         link.refusal = error;
         drain(link);
         if (error.code === 'fenced') return;

@@ -31,6 +31,8 @@ export const bundleRecordSchema = z.object({
   limits: limitsSchema,
   /** Directories of its cgroups; empty where there are none. */
   cgroups: z.array(text(4_096)).max(8).default([]),
+  /** The contract its shim speaks. Absent from records older than this field, which are of the first. */
+  contract: count.default(1),
 });
 export type BundleRecord = z.infer<typeof bundleRecordSchema>;
 

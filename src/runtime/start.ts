@@ -3,6 +3,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { Fault } from '../base/errors.ts';
+import { contractVersion } from '../shim/contract.ts';
 import { type BundleOwner, makeEgressDir, prepareBundle, removeGeneration } from './bundle.ts';
 import { createGroup, joinGroup, removeGroup } from './cgroups.ts';
 import { hasProxy } from './child-spec.ts';
@@ -60,6 +61,7 @@ export async function startGeneration(
           isolation: state.isolation.level,
           limits: spec.limits,
           cgroups,
+          contract: contractVersion,
         };
         await writeRecord(dataDir, record);
       },

@@ -290,6 +290,8 @@ export interface Digest {
   readonly id: string;
   readonly generation: number;
   readonly health: string;
+  /** What is wrong with it, for its owner; kept in error_message for as long as it is found again. */
+  readonly problem: string | null;
   readonly stats: Record<string, unknown>;
   /** Milliseconds since a request was last in flight, or null. */
   readonly idle_ms: number | null;
@@ -299,9 +301,10 @@ export interface Digest {
 export async function writeDigests(q: Queryable, digests: readonly Digest[]): Promise<void> {
   await q.query(
     `WITH written AS (
-       UPDATE mcp_instances SET health = d.health, stats = mcp_instances.stats || d.stats,
+       UPDATE mcp_instances SET health = d.health, error_message = d.problem, stats = mcp_instances.stats || d.stats,
          last_accessed = coalesce(clock_timestamp() - d.idle_ms * interval '1 millisecond', last_accessed)
-       FROM jsonb_to_recordset($1::jsonb) AS d(id uuid, generation int, health text, stats jsonb, idle_ms float8)
+       FROM jsonb_to_recordset($1::jsonb) AS d(id uuid, generation int, health text, stats jsonb, idle_ms float8,
+         problem text)
        WHERE mcp_instances.id = d.id AND mcp_instances.generation = d.generation AND mcp_instances.status = 'running'
        RETURNING d.id, d.generation, d.stats
      )
