@@ -5,9 +5,10 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { monotonicMs, sleep } from '../src/base/clock.ts';
+import { sleep } from '../src/base/clock.ts';
+import { type Cost, costOf, transactionsOf } from './support/cost.ts';
 import { withClient } from './support/database.ts';
-import { commandOf, cpuMs, type Memory, memoryOfAll, residents, tree } from './support/processes.ts';
+import { commandOf, residents, tree } from './support/processes.ts';
 import { figure, mib, printHeading, printTable, printTargets, progress } from './support/report.ts';
 import { installPeer, openScratch } from './support/scratch.ts';
 import { type Supervisor, startSupervisor } from './support/supervisor.ts';
@@ -27,14 +28,6 @@ const count = Number(flags.instances ?? (flags.short ? 10 : 100));
 const seconds = Number(flags.seconds ?? (flags.short ? 15 : 60));
 /** Time for what starting stirred up to settle. */
 const settleMs = flags.short ? 5_000 : 20_000;
-
-/** How often processor time is read. */
-const lookMs = 2_000;
-
-interface Cost extends Memory {
-  /** Share of one core, percent. */
-  readonly cpuPercent: number;
-}
 
 interface Idle {
   readonly supervisor: Cost;
@@ -151,55 +144,9 @@ async function measureIdle(supervisor: Supervisor, shims: readonly number[]): Pr
     instances: () => shims.flatMap(tree),
   };
   const before = await transactionsOf(supervisor);
-  const costs = await costOf(parts);
+  const costs = await costOf(parts, seconds);
   const after = await transactionsOf(supervisor);
   return { ...costs, transactions: (after - before) / seconds };
-}
-
-/** Processor time over the window, memory at its end. Looked at every so often, since processes come and go. */
-async function costOf<Part extends string>(
-  parts: Readonly<Record<Part, () => number[]>>,
-): Promise<Record<Part, Cost>> {
-  const entries = Object.entries(parts) as [Part, () => number[]][];
-  const startMs = monotonicMs();
-  const meters = entries.map(([, pids]) => createMeter(pids()));
-  while (monotonicMs() - startMs < seconds * 1_000) {
-    await sleep(Math.min(lookMs, seconds * 1_000));
-    for (const [at, [, pids]] of entries.entries()) meters[at]?.look(pids());
-  }
-  const elapsedMs = monotonicMs() - startMs;
-  return Object.fromEntries(
-    entries.map(([name, pids], at) => [
-      name,
-      { cpuPercent: ((meters[at]?.usedMs() ?? 0) * 100) / elapsedMs, ...memoryOfAll(pids()) },
-    ]),
-  ) as Record<Part, Cost>;
-}
-
-/** Adds up the processor time of processes, also of those that come later; what one uses after its last look is lost. */
-function createMeter(pids: readonly number[]): { look(pids: readonly number[]): void; usedMs(): number } {
-  const seen = new Map(pids.map((pid) => [pid, cpuMs([pid])]));
-  let usedMs = 0;
-  return {
-    look(now) {
-      for (const pid of now) {
-        const totalMs = cpuMs([pid]);
-        usedMs += Math.max(0, totalMs - (seen.get(pid) ?? 0));
-        seen.set(pid, totalMs);
-      }
-    },
-    usedMs: () => usedMs,
-  };
-}
-
-/** Transactions of the supervisor's database since it was made. */
-async function transactionsOf(supervisor: Supervisor): Promise<number> {
-  return withClient(supervisor, async (client) => {
-    const { rows } = await client.query<{ n: string }>(
-      'SELECT xact_commit + xact_rollback AS n FROM pg_stat_database WHERE datname = current_database()',
-    );
-    return Number(rows[0]?.n);
-  });
 }
 
 /**
@@ -252,9 +199,12 @@ async function measurePm2(): Promise<Cost> {
     await pm2('start', config);
     await sleep(settleMs);
     progress(`PM2: ${seconds} s`);
-    const { daemon } = await costOf({
-      daemon: () => residents(home).filter((pid) => commandOf(pid).includes('God Daemon')),
-    });
+    const { daemon } = await costOf(
+      {
+        daemon: () => residents(home).filter((pid) => commandOf(pid).includes('God Daemon')),
+      },
+      seconds,
+    );
     return daemon;
   } finally {
     await pm2('kill').catch(() => {});

@@ -25,7 +25,7 @@ const create = async (token: string): Promise<string> =>
   (await house.send('POST', '/api/v1/instances', { token, body: { mcp_type: type } })).json.data.id;
 
 const digest = (of: string, generation = 1, stats: Record<string, unknown> = {}) => ({
-  ...{ id: of, generation, health: 'healthy', idle_ms: null },
+  ...{ id: of, generation, health: 'healthy', problem: null, idle_ms: null },
   stats: { cpu_percent: 12.5, memory_bytes: 1_000_000.4, requests: 7, in_flight: 1, sessions: 2, ...stats },
 });
 const samplesOf = (of: string) =>
