@@ -223,7 +223,7 @@ async function furnish(
     warnMinutes: () => settings.get('mcp.warn_before_minutes'),
     retentionDays: () => settings.get('cleanup.retention_days'),
   };
-  const recovery = { db, fence, nodeId, driver, apply, effects, log, onFailed };
+  const recovery = { db, fence, nodeId, driver, apply, effects, log, onFailed, listens: sleepers.has };
   // What happened while the database was away is settled at its return, not at the next tick.
   node.onBack(() => {
     log.info('the database answers again');

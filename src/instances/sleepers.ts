@@ -38,6 +38,8 @@ export interface Sleepers {
   listenBeside(row: Port): Promise<boolean>;
   /** Listens for an instance that is about to start, so that its shim can inherit the socket. Fails silently. */
   listenAhead(row: Port): Promise<void>;
+  /** Whether it listens for a sleeping instance. */
+  has(id: string): boolean;
   /** Stops listening and lets go of whoever waits. Absent is success. */
   unlisten(id: string): void;
   /** The listening socket, for the shim that takes its place: it inherits `fd`; `release` closes ours. */
@@ -109,6 +111,7 @@ export function createSleepers(options: SleepersOptions): Sleepers {
       if (!options.shares || row.assigned_port === null) return;
       await find(row, row.assigned_port).catch(() => {});
     },
+    has: (id) => sleepers.get(id)?.asleep === true,
     unlisten,
     handOver(id) {
       const sleeper = sleepers.get(id);

@@ -67,7 +67,19 @@ describe('asking', () => {
       [house.nodeId, house.range.from],
     );
     expect(port).toMatchObject({ quarantine_reason: expect.stringContaining('something else listens') });
+
+    // Its time is over, and the port still taken: it is found so again. Once it is free it is given out.
+    const overdue = (): Promise<unknown> =>
+      database.db.query(
+        `UPDATE port_allocations SET quarantined_until = clock_timestamp()
+         WHERE node_id = $1 AND quarantined_until IS NOT NULL`,
+        [house.nodeId],
+      );
+    await overdue();
+    await expect(house.request(await house.actor())).rejects.toMatchObject({ code: 'no_port_free' });
     squatter.close();
+    await overdue();
+    expect((await house.request(await house.actor())).instance.assigned_port).toBe(house.range.from);
   });
 
   it('a name that is taken, leaving no port behind', async () => {

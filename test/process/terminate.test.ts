@@ -1,9 +1,14 @@
 // Ending always ends: whatever a server does not to leave, nothing of it lives after stop, and nothing else is touched.
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import type { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { monotonicMs } from '../../src/base/clock.ts';
 import { groupMembers } from '../../src/runtime/cgroups.ts';
 import type { Handle } from '../../src/runtime/driver.ts';
-import { isSame } from '../../src/runtime/process-identity.ts';
+import { identify, isSame } from '../../src/runtime/process-identity.ts';
 import {
   type ProcessTable,
   processesMarked,
@@ -12,6 +17,7 @@ import {
   treeOf,
 } from '../../src/runtime/process-table.ts';
 import { readRecord } from '../../src/runtime/state-files.ts';
+import { terminate } from '../../src/runtime/terminate.ts';
 import { fixtureType, openTestDriver, type TestDriver, type TestInstance } from '../support/driver.ts';
 
 const stubborn = { ...fixtureType, arguments: ['--ignore-sigterm', '--daemonise'] };
@@ -91,6 +97,30 @@ describe.each(['L0', 'L2', 'L4'] as const)(
     });
   },
 );
+
+it('counts a zombie as dead, though it answers a signal', async () => {
+  // The shell becomes a program that never asks what became of the shell's child.
+  const parent = spawn('/bin/sh', ['-c', 'read go <&3 & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
+  });
+  try {
+    if (parent.stdout === null) throw new Error('it was asked for a pipe');
+    const [line] = await once(parent.stdout, 'data');
+    const identity = identify(Number(line));
+    if (identity === undefined) throw new Error('the child is not there');
+    expect(isSame(identity)).toBe(true);
+    (parent.stdio[3] as Writable).end('go\n');
+    await expect.poll(() => isSame(identity)).toBe(false);
+    expect(process.kill(identity.pid, 0)).toBe(true);
+    expect(readFileSync(`/proc/${identity.pid}/stat`, 'utf8')).toContain(') Z ');
+    expect(readProcessTable().has(identity.pid)).toBe(false);
+    const target = { identity, instanceId: randomUUID(), ownsUid: false, cgroups: [], spare: [] };
+    const ask = (): Promise<never> => Promise.reject(new Error('it is no shim'));
+    await terminate(target, { drainMs: 60_000, graceMs: 60_000, ask, mayKill: () => true });
+  } finally {
+    parent.kill('SIGKILL');
+  }
+});
 
 it('never signals a process that only has the pid', async () => {
   const test = await openTestDriver();
