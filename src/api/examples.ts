@@ -27,6 +27,7 @@ const serverDocument = {
 
 /** A body for each operation that needs one, by operation id. */
 export const bodyExamples: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  openSession: { login_code: 'mml_…' },
   createType: serverDocument,
   patchType: { is_active: false },
   createInstance: { mcp_type: 'memory', duration_minutes: 30, name: 'notes' },

@@ -276,9 +276,9 @@ async function holds(what: string, plan: Awaited<ReturnType<typeof planOf>>, ind
     if (!said.some((one) => one.startsWith(`${what} (`))) said.push(use);
     uses.set(parent, said);
   }
-  expect(plan.scanned.filter((table) => /mcp_instances|mcp_logs|mcp_events|api_keys|usage/.test(table))).toEqual(
-    [],
-  );
+  expect(
+    plan.scanned.filter((table) => /mcp_instances|mcp_logs|mcp_events|api_keys|usage/.test(table)),
+  ).toEqual([]);
   expect(
     plan.indexes.some((name) => index.test(name)),
     plan.indexes.join(),
