@@ -8,6 +8,7 @@ const instance = {
   ...{ id, name: 'notes', mcp_type: 'memory', user_id: userId, status: 'running', stop_reason: null },
   ...{ health: 'healthy', error_message: null, exit_code: null },
   ...{ access_url: 'http://127.0.0.1:3001/mcp', assigned_port: 3001, process_id: 4711, node_id: 'a-machine' },
+  queue_position: null,
   ...{ generation: 1, restarts: 0, isolation: 'L4', config: {}, stats: {} },
   ...{ created_at: '2031-05-01T10:00:00.000Z', started_at: '2031-05-01T10:00:00.020Z' },
   ...{ ready_at: '2031-05-01T10:00:00.310Z', stopped_at: null, last_accessed: null },

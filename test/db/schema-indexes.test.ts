@@ -299,9 +299,9 @@ async function parentOf(name: string): Promise<string> {
 /** Every index of ours: its table, its columns, and what it forbids. */
 function listIndexes(): Promise<{ name: string; of: string; rule: string }[]> {
   return database.db.query(
-    `SELECT c.relname AS name, regexp_replace(pg_get_indexdef(c.oid), '^.* USING btree ', t.relname || ' ') AS of,
+    `SELECT c.relname AS name, t.relname || regexp_replace(pg_get_indexdef(c.oid), '^.*?( USING \\w+ )', CASE am.amname WHEN 'btree' THEN ' ' ELSE '\\1' END) AS of,
        CASE WHEN indisprimary THEN 'primary key' WHEN indisunique THEN 'unique' ELSE '' END AS rule
-     FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_class t ON t.oid = indrelid
+     FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am am ON am.oid = c.relam JOIN pg_class t ON t.oid = indrelid
      WHERE t.relnamespace = 'public'::regnamespace AND NOT t.relispartition AND t.relname <> 'pgmigrations' ORDER BY t.relname, c.relname`,
   );
 }

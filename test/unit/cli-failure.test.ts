@@ -19,6 +19,8 @@ const nothingToType: Partial<Record<ErrorCode, string>> = {
   invalid_field: 'errors[] names the field and what would be right',
   rate_limited: 'there is nothing to do but to wait',
   start_queue_full: 'there is nothing to do but to wait',
+  csrf_token_wrong: 'the CLI shows a token, not a cookie: only browsers meet it',
+  foreign_origin: 'the CLI sends no Origin: only browsers meet it',
   node_fenced: 'the daemon that says so is already leaving',
 };
 
