@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Settings } from '../accounts/settings.ts';
 import type { Logger } from '../base/log.ts';
+import type { TypeWish } from '../catalog/outside.ts';
 import type { ChangeFeed } from '../db/listen.ts';
 import type { Db, Principal } from '../db/pool.ts';
 import type { LogFilter } from '../db/queries/log-looks.ts';
@@ -51,6 +52,10 @@ interface ApiCatalog {
   get(name: string): Promise<ServerType | undefined>;
   list(): Promise<readonly ServerType[]>;
   add(document: unknown, actor: Actor): Promise<ServerType>;
+  addFromOutside(wish: TypeWish, actor: Actor): Promise<ServerType>;
+  retry(name: string, actor: Actor): Promise<ServerType>;
+  tried(name: string, signal: AbortSignal): Promise<void>;
+  remove(name: string, actor: Actor): Promise<void>;
   patch(name: string, patch: TypePatch, actor: Actor): Promise<ServerType>;
   available(type: ServerType): Promise<boolean> | boolean;
 }

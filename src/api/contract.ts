@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { clients } from '../domain/client-config.ts';
 import { healths, isolationLevels, statuses, stopReasons } from '../domain/instance.ts';
-import { eras } from '../domain/server-type.ts';
+import { eras, trialStates } from '../domain/server-type.ts';
 
 const time = z.iso.datetime({ offset: true }).meta({ description: 'RFC 3339, UTC' });
 const minutes = z.number().meta({ description: 'Minutes; may be a fraction, at least 0.1' });
@@ -84,6 +84,30 @@ export const createInstanceSchema = z
 export const durationSchema = z.strictObject({ duration_minutes: minutes }).meta({ id: 'Duration' });
 export const optionalDurationSchema = z.strictObject({ duration_minutes: minutes.optional() });
 
+const trialSchema = z
+  .object({
+    state: z.enum(trialStates).meta({ description: 'waiting: its server has not been started yet' }),
+    at: time.nullable(),
+    isolation: z.enum(isolationLevels).nullable(),
+    duration_ms: z.int().nullable(),
+    protocol_version: z.string().nullable(),
+    server: z.object({ name: z.string(), version: z.string() }).nullable(),
+    tools: z.array(
+      z.object({
+        name: z.string(),
+        title: z.string().nullable(),
+        description: z.string().nullable(),
+        annotations: z.record(z.string(), z.boolean()),
+      }),
+    ),
+    tools_total: z.int(),
+    problem: z.string().nullable(),
+    last_lines: z.array(z.string()),
+  })
+  .meta({
+    description: 'What starting its server once showed, without a network and without a real key',
+  });
+
 export const mcpTypeSchema = z
   .object({
     name: z.string(),
@@ -113,14 +137,45 @@ export const mcpTypeSchema = z
     is_active: z.boolean(),
     origin: z.enum(['shipped', 'admin']),
     available: z.boolean().meta({ description: 'Whether its package is installed here' }),
+    registry_name: z.string().nullable(),
+    egress_hosts: z.array(z.string()),
+    read_only_paths: z.array(z.string()),
+    source: z
+      .string()
+      .nullable()
+      .meta({ description: 'Where it was added from; null for those that are shipped' }),
+    integrity: z.string().nullable().meta({ description: 'Of the package, as npm checked it' }),
+    license: z.string().nullable(),
+    trial: trialSchema.nullable().meta({ description: 'Null: its server was never tried' }),
   })
   .meta({ id: 'McpType' });
 export type McpTypeView = z.infer<typeof mcpTypeSchema>;
 
 /** A new type: a document of the registry format (server.json), ours under _meta. */
-export const createTypeSchema = z
-  .looseObject({ name: z.string(), packages: z.array(z.looseObject({})) })
-  .meta({ id: 'CreateType' });
+const typeDocumentSchema = z.looseObject({ name: z.string(), packages: z.array(z.looseObject({})) });
+/** A new type from outside: an npm package, or a document and where it was read. */
+const typeWishSchema = z
+  .strictObject({
+    source: z.string().max(1_000).optional().meta({
+      description: '"npm:PACKAGE[@VERSION]"; with a document: where it was read',
+    }),
+    document: z.looseObject({}).optional(),
+    name: z.string().max(50).optional(),
+    egress: z.enum(['none', 'allow-list', 'open']).optional(),
+    egress_hosts: z.array(z.string().max(260)).max(100).optional(),
+    key_variable: z.string().max(100).optional(),
+    arguments: z.array(z.string().max(2_000)).max(50).optional(),
+  })
+  .refine(({ source, document }) => source !== undefined || document !== undefined, {
+    path: ['source'],
+    message: 'required, unless there is a document',
+  });
+export const createTypeSchema = z.union([typeDocumentSchema, typeWishSchema]).meta({ id: 'CreateType' });
+export const createTypeQuerySchema = z.strictObject({
+  enable: z.stringbool().optional().meta({
+    description: 'Switch it on unseen: it is not installed first, and its server is not tried',
+  }),
+});
 export const patchTypeSchema = z
   .strictObject({
     is_active: z.boolean().optional(),

@@ -73,17 +73,27 @@ export function answerList<View>(
   page: Page<View>,
   serverTime: string = new Date(nowMs()).toISOString(),
 ): unknown {
-  const tag = `W/"${tagOf(page)}"`;
-  call.reply.header('etag', tag).header('cache-control', 'private, no-cache');
+  const answer = { data: page.data, meta: { next_cursor: page.nextCursor, server_time: serverTime } };
+  return answerTagged(call, answer, 'private, no-cache');
+}
+
+/** Answers with a document, or with 304 when the caller has it already. */
+export function answerTagged(
+  call: Call<unknown, unknown, unknown>,
+  answer: unknown,
+  caching: string,
+): unknown {
+  const tag = `W/"${tagOf(answer)}"`;
+  call.reply.header('etag', tag).header('cache-control', caching);
   const known = call.request.headers['if-none-match'];
   if (known !== undefined && (known === '*' || known.split(/\s*,\s*/).includes(tag))) {
     return call.reply.code(304).send();
   }
-  return { data: page.data, meta: { next_cursor: page.nextCursor, server_time: serverTime } };
+  return answer;
 }
 
 /** Two lists that differ only in when they were read are the same list. */
-function tagOf(page: Page<unknown>): string {
-  const text = JSON.stringify(page, (key, value: unknown) => (key === 'server_time' ? undefined : value));
+function tagOf(answer: unknown): string {
+  const text = JSON.stringify(answer, (key, value: unknown) => (key === 'server_time' ? undefined : value));
   return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }

@@ -23,11 +23,12 @@ import { drain, listAllNodes, listNodePorts } from './machines.ts';
 import { createApiToken, getMe, listApiTokens, revokeApiToken } from './me.ts';
 import type { Operation } from './operation.ts';
 import { eraseUser, exportMe, exportUser } from './personal-data.ts';
+import { getRegistryVersion, listRegistry, listRegistryVersions } from './registry.ts';
 import { getHealth } from './report.ts';
 import { createLoginLink, endSession, getSession, openSession } from './session.ts';
 import { listSettings, putSetting } from './settings.ts';
 import { getSummary } from './summary.ts';
-import { createType, getType, listTypes, patchType } from './types.ts';
+import { createType, getType, listTypes, patchType, removeType, tryType } from './types.ts';
 import { getUsage, listAllUsage } from './usage.ts';
 import { createUser, getUser, listUsers, patchUser } from './users.ts';
 
@@ -47,10 +48,16 @@ export const routes: readonly Route[] = [
   ['DELETE', `${v1}/session`, 'session', endSession],
   ['POST', `${v1}/login-links`, 'anyone', createLoginLink],
 
+  ['GET', '/v0.1/servers', 'public', listRegistry],
+  ['GET', '/v0.1/servers/:server_name/versions', 'public', listRegistryVersions],
+  ['GET', '/v0.1/servers/:server_name/versions/:version', 'public', getRegistryVersion],
+
   ['GET', `${v1}/mcp-types`, 'instances:read', listTypes],
   ['GET', `${v1}/mcp-types/:name`, 'instances:read', getType],
   ['POST', `${v1}/mcp-types`, 'admin', createType],
   ['PATCH', `${v1}/mcp-types/:name`, 'admin', patchType],
+  ['DELETE', `${v1}/mcp-types/:name`, 'admin', removeType],
+  ['POST', `${v1}/mcp-types/:name/trial`, 'admin', tryType],
 
   ['POST', `${v1}/instances`, 'instances:write', createInstance],
   ['GET', `${v1}/instances`, 'instances:read', listInstances],

@@ -22,6 +22,7 @@ import { finishDocument, registerOpenapi } from './openapi.ts';
 import type { ApiContext } from './operation.ts';
 import { registerPage } from './page.ts';
 import { answerError, sendFault } from './problems.ts';
+import { openRegistryToPages } from './registry.ts';
 import { routes } from './routes.ts';
 import { createSharedRates } from './shared-rates.ts';
 import { createStreams } from './streams.ts';
@@ -82,6 +83,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     reply.header('x-request-id', request.id).header('cache-control', 'no-store');
     done();
   });
+  openRegistryToPages(app);
   await registerOpenapi(app, { version: options.node.version, publicUrl: options.publicUrl });
   await app.register(cookie);
   const rates = createSharedRates({ db, nodeId: options.node.id, log });

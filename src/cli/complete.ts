@@ -83,7 +83,7 @@ async function valuesFor(
   const plain = (values: readonly string[]): Value[] => values.map((value) => ({ value, about: '' }));
   if (choices !== undefined) return plain(choices);
   if (name === 'duration') return plain(durations);
-  if (name === 'file') return files;
+  if (name === 'file' || name === 'source') return files;
   if (!isLive(name)) return [];
   return liveValues(createApi(config, AbortSignal.any([signal, AbortSignal.timeout(answerMsMax)])), name);
 }

@@ -13,6 +13,7 @@ const meanings: Readonly<Record<string, string>> = {
   email: 'their e-mail address',
   value: 'JSON, or else text',
   file: 'where the document is; - for standard input',
+  source: 'npm:PACKAGE[@VERSION], a server.json, or the https:// address of one; - for standard input',
   direction: 'up (default), down, or status',
   count: 'how many to take back (default 1)',
 };

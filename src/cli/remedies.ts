@@ -31,8 +31,11 @@ const remedies: Partial<Readonly<Record<ErrorCode, Remedy>>> = {
   lease_over: (words) => `A new lease on the same URL: "minimcp renew ${id(words)}".`,
   unknown_type: () => '"minimcp types ls" lists the types there are.',
   type_disabled: (words) => `An admin can switch it on: "minimcp types enable ${type(words)}".`,
+  type_in_use: (words) => `Switch it off instead: "minimcp types disable ${type(words)}".`,
   type_unavailable: (words) =>
-    `Install the package that "minimcp types show ${type(words)}" names, or have an admin do it.`,
+    words.source !== undefined
+      ? 'Check its name and version, and that the machine of the daemon reaches the npm registry.'
+      : `Install the package that "minimcp types show ${type(words)}" names, or have an admin do it.`,
   api_key_required: (words) => `Store one: "minimcp keys set ${type(words)}".`,
   quota_exceeded: () =>
     '"minimcp ls" shows what you have, "minimcp rm ID" makes room; an admin can allow more.',

@@ -7,6 +7,12 @@ import { cut } from './width.ts';
 /** Passes the result of `work` through, and says meanwhile what is waited for. */
 export type Waiting = <T>(text: string, work: Promise<T>) => Promise<T>;
 
+/** Begins `work` after whoever waits for it has said so: what it waits for itself is then part of that. */
+export async function soon<T>(work: () => Promise<T>): Promise<T> {
+  await Promise.resolve();
+  return work();
+}
+
 const quietMs = 1_000;
 const frameMs = 100;
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];

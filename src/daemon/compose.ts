@@ -13,7 +13,9 @@ import { Fault, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type Service, startAll, stopAll } from '../base/service.ts';
 import { createCatalog } from '../catalog/catalog.ts';
+import { createLedger } from '../catalog/ledger.ts';
 import { createPackageStore } from '../catalog/package-store.ts';
+import { createTrial } from '../catalog/trial.ts';
 import { createListener } from '../db/listen.ts';
 import { type Db, isReachable } from '../db/pool.ts';
 import { readApiKey } from '../db/queries/api-keys.ts';
@@ -120,13 +122,17 @@ async function furnish(
 
   const keyring = await openKeyring({ db, file: config.masterKeysFile, log });
   const vault = createVault({ db, keyring });
-  const packages = createPackageStore({ dataDir, log });
+  const packages = createPackageStore({ dataDir, log, ledger: createLedger(db), npmEnv: config.npmEnv });
   const registry = new Registry();
   const figures = createFigures(registry);
-  const localDriver = await createLocalDriver({
-    ...{ dataDir, packages, log, shimNodeFlags, instanceHost: config.instanceHost },
+  const programs = {
+    ...{ dataDir, packages, log, shimNodeFlags },
     shimFile: await bundleShim(await openStore(dataDir)),
     nodeBinary: process.execPath,
+  };
+  const localDriver = await createLocalDriver({
+    ...programs,
+    instanceHost: config.instanceHost,
     origins: [],
     epoch: () => fence().epoch,
   });
@@ -136,6 +142,7 @@ async function furnish(
     db,
     dir: join(import.meta.dirname, '../../mcp-servers'),
     store: packages,
+    tryType: createTrial(programs),
     log,
   });
   await catalog.sync();
@@ -324,6 +331,7 @@ async function furnish(
     ingest,
     { name: 'node spool', start: async () => {}, stop: async () => spool.close() },
     recovering,
+    { name: 'trials of types', start: async () => {}, stop: () => catalog.close() },
     queue,
     createSchedule(queue),
     changeFeed,

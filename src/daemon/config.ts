@@ -18,6 +18,8 @@ export interface Config {
   readonly adminToken: string | undefined;
   readonly masterKeysFile: string;
   readonly nodeId: string;
+  /** What npm is told when it fetches packages of types: its registry, and the way out of a company's network. */
+  readonly npmEnv: Readonly<Record<string, string>>;
   readonly logLevel: string;
   readonly pretty: boolean;
 }
@@ -60,6 +62,7 @@ const schema = z.object({
     .string()
     .regex(/^[\w.-]{1,100}$/, 'letters, digits, "_", "." and "-", at most 100')
     .optional(),
+  MINIMCP_NPM_REGISTRY: z.url({ protocol: /^https?$/, error: 'an http or https URL' }).optional(),
   MINIMCP_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -88,8 +91,26 @@ export function readConfig(env: Env, isTerminal: boolean): Config {
       hostname()
         .replace(/[^\w.-]/g, '_')
         .slice(0, 100),
+    npmEnv: npmEnvOf(given, values.MINIMCP_NPM_REGISTRY),
     logLevel: values.MINIMCP_LOG_LEVEL,
     pretty: isTerminal,
+  };
+}
+
+/** As every program on the machine reads them. */
+const networkVariables = ['NODE_EXTRA_CA_CERTS', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'].flatMap((name) => [
+  name,
+  name.toLowerCase(),
+]);
+
+function npmEnvOf(env: Env, registry: string | undefined): Record<string, string> {
+  const network = networkVariables.flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  return {
+    ...Object.fromEntries(network),
+    ...(registry === undefined ? {} : { npm_config_registry: registry }),
   };
 }
 

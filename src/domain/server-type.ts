@@ -1,4 +1,5 @@
 // What a kind of MCP server is, as the catalogue holds it. Pure.
+import type { IsolationLevel } from './instance.ts';
 
 export const eras = ['unknown', 'legacy', 'dual', 'modern'] as const;
 export type Era = (typeof eras)[number];
@@ -14,6 +15,48 @@ export interface TypeInput {
   readonly default?: string | undefined;
   readonly choices?: readonly string[] | undefined;
 }
+
+export const trialStates = ['waiting', 'passed', 'failed', 'skipped'] as const;
+
+/** A tool as its server describes it. */
+export interface TrialTool {
+  readonly name: string;
+  readonly title: string | null;
+  readonly description: string | null;
+  /** What the server says of it, for example readOnlyHint. Not proof of anything. */
+  readonly annotations: Readonly<Record<string, boolean>>;
+}
+
+/** What starting the server of a type once showed. */
+export interface Trial {
+  readonly state: (typeof trialStates)[number];
+  /** When it ended; null while it is waited for. */
+  readonly at: string | null;
+  readonly isolation: IsolationLevel | null;
+  readonly duration_ms: number | null;
+  readonly protocol_version: string | null;
+  readonly server: { readonly name: string; readonly version: string } | null;
+  readonly tools: readonly TrialTool[];
+  /** Of all it offers; `tools` holds the first of them. */
+  readonly tools_total: number;
+  /** Why it failed or was not started. */
+  readonly problem: string | null;
+  /** Last lines of its standard error, when it failed. */
+  readonly last_lines: readonly string[];
+}
+
+export const waitingTrial: Trial = {
+  state: 'waiting',
+  at: null,
+  isolation: null,
+  duration_ms: null,
+  protocol_version: null,
+  server: null,
+  tools: [],
+  tools_total: 0,
+  problem: null,
+  last_lines: [],
+};
 
 /** A row of mcp_types. */
 export interface ServerType {
@@ -59,6 +102,13 @@ export interface ServerType {
   };
   readonly start_timeout_seconds: number;
   readonly legacy_sse: boolean;
+  /** Where it came from, as whoever added it gave it; null for those that are shipped. */
+  readonly source: string | null;
+  /** Subresource integrity of the package, as npm checked it. */
+  readonly integrity: string | null;
+  readonly license: string | null;
+  /** Null: its server was never started to see what it is. */
+  readonly trial: Trial | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }

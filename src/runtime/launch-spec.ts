@@ -99,7 +99,8 @@ export async function launchSpec(
 /** What a server gets to leave by itself and after SIGTERM, when its shim ends it without being asked. */
 const graceMs = 3_000;
 
-function freePort(): Promise<number> {
+/** A port of the loopback that nobody listens on now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

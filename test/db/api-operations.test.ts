@@ -130,7 +130,7 @@ describe('types', () => {
 
   it('are added by admins, switched off, and then hidden from users', async () => {
     const { token } = await house.user();
-    const added = await house.send('POST', '/api/v1/mcp-types', { body: document('added') });
+    const added = await house.send('POST', '/api/v1/mcp-types?enable=true', { body: document('added') });
     expect([added.status, added.headers.get('location')]).toEqual([201, '/api/v1/mcp-types/added']);
     expect(added.json.data).toMatchObject({
       name: 'added',

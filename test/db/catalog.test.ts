@@ -19,7 +19,10 @@ beforeAll(async () => {
   database = await testDatabase();
   dataDir = await mkdtemp(join(tmpdir(), 'minimcp-catalog-'));
   const store = createPackageStore({ dataDir, log: silentLog, npmTimeoutMs: 1 });
-  catalog = createCatalog({ db: database.db, dir: join(root, 'mcp-servers'), store, log: silentLog });
+  const tryType = () => Promise.reject(new Error('nothing is started here'));
+  catalog = createCatalog({
+    ...{ db: database.db, dir: join(root, 'mcp-servers'), store, tryType, log: silentLog },
+  });
 });
 afterAll(async () => {
   await catalog.settled();

@@ -1,14 +1,12 @@
 // The store: what instances must read lies there once, whole, ours and read-only, wherever it came from and however
 // many ask for it at once.
-import { createHash } from 'node:crypto';
 import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Fault } from '../../src/base/errors.ts';
+import { createLedger, type Ledger } from '../../src/catalog/ledger.ts';
 import { createPackageStore, type PackageStore } from '../../src/catalog/package-store.ts';
 import type { ServerType } from '../../src/domain/server-type.ts';
 import { createCompileCaches } from '../../src/runtime/compile-cache.ts';
@@ -17,7 +15,9 @@ import { reaches } from '../../src/runtime/ladder.ts';
 import { runHelper } from '../../src/runtime/launcher.ts';
 import { openStore, placeRuntime } from '../../src/runtime/store.ts';
 import { silentLog } from '../support/cluster.ts';
+import { testDatabase } from '../support/database.ts';
 import { fixtureType } from '../support/driver.ts';
+import { type NpmRegistry, openNpmRegistry } from '../support/npm-registry.ts';
 
 let dataDir: string;
 let program: string;
@@ -136,38 +136,21 @@ describe('a package among our own dependencies', () => {
 });
 
 describe('a package that is not here', () => {
-  let registry: Server;
-  let url: string;
-  let asked: string[];
-
+  let registry: NpmRegistry;
   beforeEach(async () => {
-    asked = [];
-    const tarball = await tarballOf({
-      'package.json': JSON.stringify({
-        ...{ name: 'far', version: '1.2.3', bin: { far: 'cli.js' } },
+    registry = await openNpmRegistry();
+    await registry.publish(
+      {
+        ...{ name: 'far', version: '1.2.3', bin: { far: 'cli.js' }, dependencies: { near: '^1.0.0' } },
         scripts: { preinstall: `touch ${dataDir}/ran`, postinstall: `touch ${dataDir}/ran` },
-      }),
-      'cli.js': `console.log('from afar')`,
-    });
-    registry = createServer((request, response) => {
-      asked.push(request.url ?? '');
-      if (request.url?.endsWith('.tgz')) return response.end(tarball);
-      if (request.url !== '/far') return response.writeHead(404).end('{}');
-      const dist = {
-        tarball: `${url}/far/-/far-1.2.3.tgz`,
-        integrity: `sha512-${createHash('sha512').update(tarball).digest('base64')}`,
-      };
-      const version = { name: 'far', version: '1.2.3', bin: { far: 'cli.js' }, dist };
-      response.setHeader('content-type', 'application/json');
-      return response.end(
-        JSON.stringify({ name: 'far', 'dist-tags': { latest: '1.2.3' }, versions: { '1.2.3': version } }),
-      );
-    });
-    await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
-    const address = registry.address();
-    url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+      },
+      { 'cli.js': `console.log('from afar')` },
+    );
+    await registry.publish({ name: 'near', version: '1.0.0' }, { 'index.js': '' });
   });
-  afterEach(() => new Promise((resolve) => registry.close(resolve)));
+  afterEach(() => registry.close());
+  const fetching = (ledger?: Ledger): PackageStore =>
+    open({ npmEnv: { npm_config_registry: registry.url }, ...(ledger === undefined ? {} : { ledger }) });
 
   const far: ServerType = {
     ...fixtureType,
@@ -177,11 +160,11 @@ describe('a package that is not here', () => {
   };
 
   it('is fetched at its exact version without running its scripts, once, and stays', async () => {
-    const store = open({ npmEnv: { npm_config_registry: url } });
+    const store = fetching();
     expect(await store.has(far)).toBe(false);
     const [{ dir, script }] = await Promise.all([store.resolve(far), store.resolve(far)]);
     expect(await store.has(far)).toBe(true);
-    expect(asked.filter((path) => path.endsWith('.tgz')).length).toBe(1);
+    expect(registry.asked.filter((path) => /far.*\.tgz$/.test(path)).length).toBe(1);
     expect(await readdir(dataDir)).not.toContain('ran');
     const result = await runHelper([process.execPath, join(dir, script)], { timeoutMs: 10_000 });
     expect(result.stdout).toBe('from afar');
@@ -191,16 +174,65 @@ describe('a package that is not here', () => {
     expect((await readdir(join(dataDir, 'store'))).filter((name) => name.startsWith('npm-'))).toEqual([]);
   });
 
+  it('is refused when it is not what the registry vouches for, and nothing of it stays', async () => {
+    registry.tamper('far');
+    await expect(fetching().resolve(far)).rejects.toMatchObject({ code: 'package_tampered' });
+    expect(await readdir(join(dataDir, 'store', 'packages'))).toEqual([]);
+    expect((await readdir(join(dataDir, 'store'))).filter((name) => name.startsWith('npm-'))).toEqual([]);
+  });
+
+  it('is refused when it needs what no registry vouches for', async () => {
+    const dependencies = { elsewhere: `${registry.url}/near/-/near-1.0.0.tgz` };
+    await registry.publish(
+      { name: 'loose', version: '1.0.0', bin: 'cli.js', dependencies },
+      { 'cli.js': '' },
+    );
+    const git = { x: 'git+file:///nowhere/x.git' };
+    await registry.publish(
+      { name: 'gitty', version: '1.0.0', bin: 'cli.js', dependencies: git },
+      { 'cli.js': '' },
+    );
+    const gitty = { ...far, package_name: 'gitty', package_version: '1.0.0' };
+    await expect(fetching().resolve(gitty)).rejects.toBeInstanceOf(Fault);
+    expect(await readdir(join(dataDir, 'store', 'packages'))).toEqual([]);
+  });
+
+  it('is the same tree wherever it is installed again, and is not used once its files have changed', async () => {
+    const database = await testDatabase();
+    try {
+      const ledger = createLedger(database.db);
+      const { dir } = await fetching(ledger).resolve(far);
+      const near = join('node_modules', 'near', 'package.json');
+      expect(JSON.parse(await readFile(join(dir, near), 'utf8')).version).toBe('1.0.0');
+
+      // A newer version of what it needs would be within its range: the first installation has decided.
+      await registry.publish({ name: 'near', version: '1.1.0' }, { 'index.js': '' });
+      await rm(dir, { recursive: true });
+      await fetching(ledger).resolve(far);
+      expect(JSON.parse(await readFile(join(dir, near), 'utf8')).version).toBe('1.0.0');
+
+      await writeFile(join(dir, 'node_modules', 'far', 'cli.js'), `console.log('from afaR')`);
+      await expect(fetching(ledger).resolve(far)).rejects.toMatchObject({
+        code: 'package_tampered',
+        message: expect.stringContaining(dir),
+      });
+      await rm(dir, { recursive: true });
+      await fetching(ledger).resolve(far);
+    } finally {
+      await database.dispose();
+    }
+  });
+
   it('and is not there either is unavailable, with what npm said and what to do', async () => {
-    const store = open({ npmEnv: { npm_config_registry: url } });
+    const store = fetching();
     const missing = { ...far, package_name: 'nowhere' };
     await expect(store.resolve(missing)).rejects.toMatchObject({
       code: 'type_unavailable',
       message: expect.stringMatching(/nowhere@1\.2\.3[\s\S]*E404[\s\S]*npm install/),
     });
-    const before = asked.length;
+    const before = registry.asked.length;
     await expect(store.resolve(missing)).rejects.toMatchObject({ code: 'type_unavailable' });
-    expect(asked.length, 'it is not asked for again at once').toBe(before);
+    expect(registry.asked.length, 'it is not asked for again at once').toBe(before);
   });
 });
 
@@ -246,25 +278,3 @@ it('holds compiled code of a server that was run once, read-only', async () => {
   await caches.close();
   expect((await readdir(join(dataDir, 'store'))).filter((name) => name.startsWith('warm-'))).toEqual([]);
 });
-
-/** An npm package: plain files in a gzipped ustar archive, under package/. */
-async function tarballOf(files: Readonly<Record<string, string>>): Promise<Buffer> {
-  const blocks = Object.entries(files).flatMap(([name, text]) => {
-    const header = Buffer.alloc(512);
-    const body = Buffer.from(text);
-    header.write(`package/${name}`, 0);
-    header.write('0000644\0', 100);
-    header.write('0000000\0', 108);
-    header.write('0000000\0', 116);
-    header.write(`${body.length.toString(8).padStart(11, '0')}\0`, 124);
-    header.write('00000000000\0', 136);
-    header.write('        ', 148);
-    header.write('0', 156);
-    header.write('ustar\0', 257);
-    header.write('00', 263);
-    const sum = header.reduce((total, byte) => total + byte, 0);
-    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-    return [header, body, Buffer.alloc((512 - (body.length % 512)) % 512)];
-  });
-  return promisify(gzip)(Buffer.concat([...blocks, Buffer.alloc(1024)]));
-}

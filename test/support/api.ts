@@ -11,9 +11,11 @@ import { createApi } from '../../src/api/server.ts';
 import { newToken } from '../../src/base/tokens.ts';
 import { createCatalog } from '../../src/catalog/catalog.ts';
 import type { PackageStore } from '../../src/catalog/package-store.ts';
+import type { TryType } from '../../src/catalog/trial.ts';
 import { createListener } from '../../src/db/listen.ts';
 import { logChannel } from '../../src/db/queries/logs.ts';
 import { seedPorts } from '../../src/db/queries/ports.ts';
+import { waitingTrial } from '../../src/domain/server-type.ts';
 import { type Apply, createApply } from '../../src/instances/apply.ts';
 import { createChanges } from '../../src/instances/changes.ts';
 import { createManager } from '../../src/instances/manager.ts';
@@ -85,7 +87,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
   const settings = createSettings(db);
   const keyring = await openKeyring({ db, file: join(dir, 'master-keys.json'), log: silentLog });
   const vault = createVault({ db, keyring });
-  const catalog = createCatalog({ db, dir, store: packages, log: silentLog });
+  const catalog = createCatalog({ db, dir, store: packages, tryType: triedUnseen, log: silentLog });
   const changes = createChanges();
   const shared = {
     db,
@@ -203,6 +205,19 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
 /** No process is started, so no package is needed; one is missing, to be refused. */
 export const missingPackage = 'a-missing-package';
 const packages: PackageStore = {
-  resolve: () => Promise.reject(new Error('nothing is started here')),
+  resolve: async (type) => ({
+    dir: '/nowhere',
+    script: 'index.js',
+    program: type.server_script || 'index.js',
+  }),
+  facts: async (name, version) => ({
+    ...{ name, version, license: 'MIT', description: null, mcpName: null },
+    integrity: 'sha512-of-nothing',
+  }),
   has: async (type) => type.package_name !== missingPackage,
 };
+
+const triedUnseen: TryType = async () => ({
+  trial: { ...waitingTrial, state: 'skipped', problem: 'nothing is started here' },
+  era: undefined,
+});

@@ -74,6 +74,10 @@ export const fixtureType: ServerType = {
   restart_policy: {},
   start_timeout_seconds: 20,
   legacy_sse: false,
+  source: null,
+  integrity: null,
+  license: null,
+  trial: null,
   created_at: new Date(0),
   updated_at: new Date(0),
 };

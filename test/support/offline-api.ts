@@ -27,7 +27,10 @@ export async function offlineApi(registry = new Registry()): Promise<Api> {
     settings: createSettings(db),
     vault: { put: away, list: away, remove: away, rotate: away },
     keyring: { add: away, retire: away },
-    catalog: { get: away, list: away, add: away, patch: away, available: () => true },
+    catalog: {
+      ...{ get: away, list: away, add: away, addFromOutside: away, patch: away, retry: away },
+      ...{ tried: away, remove: away, available: () => true },
+    },
     logs: {
       follow: async function* () {},
     },

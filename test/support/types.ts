@@ -40,7 +40,7 @@ export async function addProgramType(
     packages: [{ registryType: 'npm', identifier, version: '1.0.0', transport: { type: 'stdio' } }],
     _meta: { 'dev.minimcp/type': { name, script: 'server.mjs', max_duration_minutes: 60, ...meta } },
   };
-  const answer = await daemon.call('POST', '/mcp-types', document);
+  const answer = await daemon.call('POST', '/mcp-types?enable=true', document);
   if (answer.status !== 201) throw new Error(`the type was refused: ${JSON.stringify(answer)}`);
 }
 

@@ -13,6 +13,8 @@ const commands: Readonly<Record<string, string>> = {
   listTypes: 'types ls',
   getType: 'types show github',
   createType: 'types add -',
+  tryType: 'types try github',
+  removeType: 'types rm github',
   patchType: 'types set github --longest 8h --idle never --legacy-sse on',
   createInstance: 'run everything --ttl 1h --no-wait',
   listInstances: 'ls --all',
@@ -70,6 +72,9 @@ const exempt: Readonly<Record<string, string>> = {
   getSummary: 'for the head of the dashboard; "minimcp ls" and "minimcp ports" show what is counted',
   listUsage: 'for the dashboard to draw; "minimcp stats" shows the last of it',
   getInstanceUsage: 'for the dashboard to draw; "minimcp stats" shows the last of it',
+  listRegistry: 'for clients that choose servers from a registry; "minimcp types ls" lists the same',
+  listRegistryVersions: 'for clients that choose servers from a registry',
+  getRegistryVersion: 'for clients that choose servers from a registry',
   getClientConfig: '"minimcp config" fills in the same forms, with the token that the API never knows again',
 };
 

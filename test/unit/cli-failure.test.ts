@@ -9,6 +9,7 @@ import { commandLine, standIn } from '../support/command-line.ts';
 
 /** Codes whose remedy is no command, and why. */
 const nothingToType: Partial<Record<ErrorCode, string>> = {
+  package_tampered: 'the package is looked at, not the daemon',
   malformed_json: 'the CLI sends JSON: only other clients meet it',
   malformed_request: 'errors[] or the detail says which part; wrong use names --help',
   method_not_allowed: 'the CLI uses what is offered: only other clients meet it',

@@ -1,13 +1,15 @@
 // `types`: the kinds of MCP server there are; admins add them and switch them on and off.
-import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { McpTypeView } from '../../api/contract.ts';
-import { Fault, messageOf } from '../../base/errors.ts';
+import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
-import { formatSpan, parseMinutes } from '../durations.ts';
-import { oneLine, type Paint, pairs } from '../output.ts';
-import { readSecret } from '../prompt.ts';
-import { type Look, table } from '../table.ts';
+import { parseMinutes } from '../durations.ts';
+import { typeDetails, typeTable } from '../type-text.ts';
+import { soon } from '../waiting.ts';
+import { addTypesAdd } from './types-add.ts';
+
+/** How long the API may take to try a server, seconds. */
+const tryS = 90;
 
 interface SetOptions {
   title?: string;
@@ -32,13 +34,26 @@ export function addTypes(program: Command, surroundings: Surroundings): void {
     summary: 'show one server type',
     handler: async (context, _options, name = '') => {
       const type = await context.api.one<McpTypeView>('GET', typePath(name));
-      return { document: type, text: typeDetails(type, context.paint) };
+      return { document: type, text: typeDetails(type, context) };
+    },
+  });
+  addTypesAdd(types, surroundings);
+  declare(types, surroundings, {
+    usage: 'try <type>',
+    summary: 'start the server of a type once more, without a network, to see what it is',
+    handler: async (context, _options, name = '') => {
+      const ask = () => context.api.one<McpTypeView>('POST', `${typePath(name)}/trial`, { waitS: tryS });
+      const type = await context.waiting('Starting its server once', soon(ask));
+      return { document: type, text: typeDetails(type, context) };
     },
   });
   declare(types, surroundings, {
-    usage: 'add <file>',
-    summary: 'add types from a server.json of the registry format; - reads standard input',
-    handler: add,
+    usage: 'rm <type>',
+    summary: 'remove a type that was added and never used',
+    handler: async (context, _options, name = '') => {
+      await context.api.send('DELETE', typePath(name));
+      return { document: { name, removed: true }, text: `${name} is removed.` };
+    },
   });
   declare<SetOptions>(types, surroundings, {
     usage: 'set <type>',
@@ -87,80 +102,5 @@ async function set(context: Context, options: SetOptions, name = ''): Promise<An
   };
   if (Object.keys(body).length === 0) throw new Fault('malformed_request', 'say what to change');
   const type = await context.api.one<McpTypeView>('PATCH', typePath(name), { body });
-  return { document: type, text: typeDetails(type, context.paint) };
-}
-
-async function add(context: Context, _options: object, file = ''): Promise<Answer> {
-  const text =
-    file === '-'
-      ? await readSecret(context.streams, 'server.json, one line: ', context.signal)
-      : await readFile(file, 'utf8').catch((error: unknown) => {
-          throw new Fault('malformed_request', `${file} cannot be read: ${messageOf(error)}`);
-        });
-  const added = await context.api.one<McpTypeView | McpTypeView[]>('POST', '/mcp-types', {
-    body: parseDocument(file, text),
-  });
-  const names = [added].flat().map((type) => type.name);
-  return { document: added, text: `Added: ${names.join(', ')}` };
-}
-
-function parseDocument(file: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Fault('malformed_request', `${file} is not JSON: ${messageOf(error)}`);
-  }
-}
-
-function typeTable(types: readonly McpTypeView[], look: Look): string {
-  const rows = types.map((type) => [
-    type.name,
-    stateText(type, look.paint),
-    type.needs_api_key ? 'needed' : '-',
-    formatSpan(type.max_duration_minutes * 60_000),
-    type.version,
-    oneLine(type.description ?? type.display_name),
-  ]);
-  const columns = [
-    'TYPE',
-    'STATE',
-    { title: 'API KEY', yields: 1 },
-    { title: 'LONGEST', yields: 3 },
-    { title: 'VERSION', yields: 4 },
-    { title: 'WHAT IT IS', yields: 2, least: 16 },
-  ];
-  return table(columns, rows, look);
-}
-
-function stateText(type: McpTypeView, paint: Paint): string {
-  if (!type.is_active) return paint('dim', 'off');
-  return type.available ? paint('green', 'ready') : paint('yellow', 'not installed');
-}
-
-function typeDetails(type: McpTypeView, paint: Paint): string {
-  const inputs = type.inputs.map((input) => {
-    const marks = [input.is_required ? 'required' : 'optional', ...(input.is_secret ? ['secret'] : [])];
-    return `${input.name} (${marks.join(', ')})${input.description === undefined ? '' : `: ${oneLine(input.description)}`}`;
-  });
-  return pairs(
-    [
-      ['type', type.name],
-      ['title', oneLine(type.display_name)],
-      ['about', type.description === null ? null : oneLine(type.description)],
-      ['state', stateText(type, paint)],
-      ['package', `${type.package}@${type.version}`],
-      ['transport', `${type.transport}, era ${type.era}`],
-      ['api key', type.needs_api_key ? `needed, as ${type.key_variable}` : 'none'],
-      ['longest lease', formatSpan(type.max_duration_minutes * 60_000)],
-      ['idle stop', type.idle_minutes === null ? null : `after ${formatSpan(type.idle_minutes * 60_000)}`],
-      ['egress', type.egress],
-      ['inputs', inputs.length === 0 ? null : inputs.join('; ')],
-      [
-        'limits',
-        Object.keys(type.resource_limits).length === 0 ? null : JSON.stringify(type.resource_limits),
-      ],
-      ['origin', type.origin],
-    ],
-    paint,
-  );
+  return { document: type, text: typeDetails(type, context) };
 }

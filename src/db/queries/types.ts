@@ -1,11 +1,32 @@
 // Statements on mcp_types. Rows are checked as they come out: several columns may be null in the schema and are not
 // here. What an admin has changed on a shipped type is remembered and survives the next release.
 import { z } from 'zod';
-import { eras, type ServerType } from '../../domain/server-type.ts';
+import { isolationLevels } from '../../domain/instance.ts';
+import { eras, type ServerType, type Trial, trialStates } from '../../domain/server-type.ts';
 import type { Queryable } from '../pool.ts';
 
 const strings = z.array(z.string());
 const optional = <T extends z.ZodType>(schema: T) => schema.optional();
+
+const trialSchema = z.object({
+  state: z.enum(trialStates),
+  at: z.string().nullable(),
+  isolation: z.enum(isolationLevels).nullable(),
+  duration_ms: z.number().nullable(),
+  protocol_version: z.string().nullable(),
+  server: z.object({ name: z.string(), version: z.string() }).nullable(),
+  tools: z.array(
+    z.object({
+      name: z.string(),
+      title: z.string().nullable(),
+      description: z.string().nullable(),
+      annotations: z.record(z.string(), z.boolean()),
+    }),
+  ),
+  tools_total: z.number(),
+  problem: z.string().nullable(),
+  last_lines: strings,
+});
 
 const rowSchema = z.object({
   id: z.string(),
@@ -65,12 +86,16 @@ const rowSchema = z.object({
   }),
   start_timeout_seconds: z.number(),
   legacy_sse: z.boolean(),
+  source: z.string().nullable(),
+  integrity: z.string().nullable(),
+  license: z.string().nullable(),
+  trial: trialSchema.nullable(),
   created_at: z.date(),
   updated_at: z.date(),
 }) satisfies z.ZodType<ServerType>;
 
 /** A row before the database has given it an id. */
-export type NewServerType = Omit<ServerType, 'id' | 'is_active' | 'created_at' | 'updated_at'>;
+export type NewServerType = Omit<ServerType, 'id' | 'is_active' | 'trial' | 'created_at' | 'updated_at'>;
 
 /** Columns an admin may change afterwards. */
 export interface TypePatch {
@@ -109,6 +134,9 @@ const plainColumns = [
   'idle_minutes',
   'start_timeout_seconds',
   'legacy_sse',
+  'source',
+  'integrity',
+  'license',
 ] as const satisfies readonly (keyof NewServerType)[];
 const jsonColumns = [
   'config_template',
@@ -133,10 +161,37 @@ function parametersOf(type: NewServerType): unknown[] {
 const insertInto = `INSERT INTO mcp_types (${columns.join(', ')})
   VALUES (${columns.map((_column, at) => `$${at + 1}`).join(', ')})`;
 
-/** Writes a new type; a taken name breaks mcp_types_name_key. */
-export async function insertType(q: Queryable, type: NewServerType): Promise<ServerType> {
-  const rows = await q.query(`${insertInto} RETURNING *`, parametersOf(type));
+/** Writes a new type, switched on or with a trial to come; a taken name breaks mcp_types_name_key. */
+export async function insertType(
+  q: Queryable,
+  type: NewServerType,
+  trial: Trial | null,
+): Promise<ServerType> {
+  const given = parametersOf(type);
+  const rows = await q.query(
+    `INSERT INTO mcp_types (${columns.join(', ')}, is_active, trial)
+     VALUES (${[...given, 0, 0].map((_value, at) => `$${at + 1}`).join(', ')}) RETURNING *`,
+    [...given, trial === null, trial === null ? null : JSON.stringify(trial)],
+  );
   return rowSchema.parse(rows[0]);
+}
+
+/** Stores what a trial showed, if the type still is at the version that was tried. */
+export async function setTypeTrial(q: Queryable, id: string, version: string, trial: Trial): Promise<void> {
+  await q.query(
+    `UPDATE mcp_types SET trial = $3, updated_at = clock_timestamp() WHERE id = $1 AND package_version = $2`,
+    [id, version, JSON.stringify(trial)],
+  );
+}
+
+/** Deletes a type of an admin that no instance was ever made of. @returns false when there is one, or it is shipped */
+export async function deleteUnusedType(q: Queryable, id: string): Promise<boolean> {
+  const rows = await q.query(
+    `DELETE FROM mcp_types WHERE id = $1 AND origin = 'admin'
+       AND NOT EXISTS (SELECT FROM mcp_instances WHERE mcp_type_id = $1) RETURNING 1`,
+    [id],
+  );
+  return rows.length === 1;
 }
 
 /**
