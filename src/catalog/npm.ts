@@ -115,6 +115,8 @@ export function integrityIn(lock: PackageLock, name: string): string | null {
 
 interface LockEntry {
   readonly integrity?: string;
+  /** Kept by npm only for what comes from elsewhere than the registry. */
+  readonly resolved?: string;
   readonly inBundle?: boolean;
 }
 
@@ -124,7 +126,7 @@ async function readLock(work: string, spec: string): Promise<PackageLock> {
   const { name: _directory, ...lock } = JSON.parse(await readFile(file, 'utf8')) as PackageLock;
   const entries = Object.entries(lock.packages as Record<string, LockEntry>);
   const unproved = entries.filter(
-    ([path, { integrity, inBundle }]) => path !== '' && !integrity && !inBundle,
+    ([path, { integrity, resolved, inBundle }]) => path !== '' && !inBundle && (!integrity || resolved),
   );
   if (unproved.length === 0) return lock;
   const list = unproved.map(([path]) => path.replace(/^.*node_modules\//, '')).join(', ');
@@ -145,8 +147,9 @@ function runNpm(options: NpmOptions, work: string, args: readonly string[]) {
       // Somebody waits: npm's own patience is more than a minute.
       npm_config_fetch_retries: '1',
       npm_config_fetch_retry_mintimeout: '1000',
-      // A dependency from a repository would be built by what lies in it.
+      // A dependency from a repository would be built by what lies in it; an address could be anybody's.
       npm_config_allow_git: 'none',
+      npm_config_allow_remote: 'none',
       npm_config_git: '/bin/false',
       ...options.npmEnv,
     },

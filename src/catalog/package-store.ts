@@ -87,7 +87,10 @@ export function createPackageStore(given: PackageStoreOptions): PackageStore {
     },
     async facts(name, version) {
       const own = await findInProgram(options.root, { package_name: name, package_version: version });
-      return own === undefined ? viewPackage(options, name, version) : ownFacts(options.root, own, name);
+      if (own !== undefined) return ownFacts(options.root, own, name);
+      const facts = await viewPackage(options, name, version);
+      await refuseReplaced(options, facts);
+      return facts;
     },
     async has(type) {
       if ((await findInProgram(options.root, type)) !== undefined) return true;
@@ -119,6 +122,20 @@ async function findInProgram(
   const dir = await findPackageDir(root, type.package_name);
   const info = dir === undefined ? undefined : await readPackage(dir);
   return info?.version === type.package_version ? dir : undefined;
+}
+
+/** A version never changes: a registry that vouches for something else now is not believed. */
+async function refuseReplaced(
+  { ledger }: Options,
+  { name, version, integrity }: PackageFacts,
+): Promise<void> {
+  const lock = await ledger?.lockOf({ name, version });
+  const kept = lock === undefined ? null : integrityIn(lock, name);
+  if (kept === null || kept === integrity) return;
+  throw new Fault(
+    'package_tampered',
+    `the registry vouches for another ${name}@${version} (${integrity}) than was installed before (${kept})`,
+  );
 }
 
 /** What our own installation knows of a package in it. */

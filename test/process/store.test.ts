@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Fault } from '../../src/base/errors.ts';
 import { createLedger, type Ledger } from '../../src/catalog/ledger.ts';
 import { createPackageStore, type PackageStore } from '../../src/catalog/package-store.ts';
 import type { ServerType } from '../../src/domain/server-type.ts';
@@ -182,18 +181,20 @@ describe('a package that is not here', () => {
   });
 
   it('is refused when it needs what no registry vouches for', async () => {
-    const dependencies = { elsewhere: `${registry.url}/near/-/near-1.0.0.tgz` };
-    await registry.publish(
-      { name: 'loose', version: '1.0.0', bin: 'cli.js', dependencies },
-      { 'cli.js': '' },
-    );
-    const git = { x: 'git+file:///nowhere/x.git' };
-    await registry.publish(
-      { name: 'gitty', version: '1.0.0', bin: 'cli.js', dependencies: git },
-      { 'cli.js': '' },
-    );
-    const gitty = { ...far, package_name: 'gitty', package_version: '1.0.0' };
-    await expect(fetching().resolve(gitty)).rejects.toBeInstanceOf(Fault);
+    const elsewhere = { elsewhere: `${registry.url}/near/-/near-1.0.0.tgz` };
+    const repository = { repository: 'git+file:///nowhere/x.git' };
+    for (const [name, dependencies] of Object.entries({ elsewhere, repository })) {
+      await registry.publish(
+        { name: `with-${name}`, version: '1.0.0', bin: 'cli.js', dependencies },
+        { 'cli.js': '' },
+      );
+      const loose = { ...far, package_name: `with-${name}`, package_version: '1.0.0' };
+      // npm refuses it itself where it is new enough; its lock tells where it is not.
+      await expect(fetching().resolve(loose), name).rejects.toMatchObject({
+        code: expect.stringMatching(/^(?:package_tampered|type_unavailable)$/),
+        message: expect.stringContaining(name),
+      });
+    }
     expect(await readdir(join(dataDir, 'store', 'packages'))).toEqual([]);
   });
 
@@ -218,10 +219,17 @@ describe('a package that is not here', () => {
       });
       await rm(dir, { recursive: true });
       await fetching(ledger).resolve(far);
+
+      const { integrity } = await fetching(ledger).facts('far', '1.2.3');
+      expect(integrity).toMatch(/^sha512-/);
+      await registry.publish({ name: 'far', version: '1.2.3', bin: 'cli.js' }, { 'cli.js': '' });
+      await expect(fetching(ledger).facts('far', 'latest')).rejects.toMatchObject({
+        code: 'package_tampered',
+      });
     } finally {
       await database.dispose();
     }
-  });
+  }, 90_000);
 
   it('and is not there either is unavailable, with what npm said and what to do', async () => {
     const store = fetching();
