@@ -117,8 +117,8 @@ function watchedApi(api: Api, waiting: Waiting): Api {
   const text = 'Waiting for the daemon';
   return {
     ...api,
-    send: (method, path, options) => waiting(text, api.send(method, path, options)),
-    one: (method, path, options) => waiting(text, api.one(method, path, options)),
-    all: (path, query, max) => waiting(text, api.all(path, query, max)),
+    send: (method, path, options) => waiting(text, () => api.send(method, path, options)),
+    one: (method, path, options) => waiting(text, () => api.one(method, path, options)),
+    all: (path, query, max) => waiting(text, () => api.all(path, query, max)),
   };
 }

@@ -4,14 +4,8 @@ import { monotonicMs } from '../base/clock.ts';
 import { columnsOf } from './output.ts';
 import { cut } from './width.ts';
 
-/** Passes the result of `work` through, and says meanwhile what is waited for. */
-export type Waiting = <T>(text: string, work: Promise<T>) => Promise<T>;
-
-/** Begins `work` after whoever waits for it has said so: what it waits for itself is then part of that. */
-export async function soon<T>(work: () => Promise<T>): Promise<T> {
-  await Promise.resolve();
-  return work();
-}
+/** Begins `work`, says meanwhile what is waited for, and passes the result through. */
+export type Waiting = <T>(text: string, work: () => Promise<T>) => Promise<T>;
 
 const quietMs = 1_000;
 const frameMs = 100;
@@ -23,11 +17,11 @@ export function createWaiting(out: NodeJS.WritableStream, shown: boolean): Waiti
   let busy = false;
   return async (text, work) => {
     // What is waited for inside something longer is part of that.
-    if (!shown || busy) return work;
+    if (!shown || busy) return work();
     busy = true;
     const stop = spin(out, text);
     try {
-      return await work;
+      return await work();
     } finally {
       stop();
       busy = false;

@@ -1,5 +1,7 @@
 // What only a terminal gets (colour, tables cut to it, a word about what is waited for), and what nobody else does.
+import { Writable } from 'node:stream';
 import { afterEach, expect, it } from 'vitest';
+import { createWaiting } from '../../src/cli/waiting.ts';
 import { commandLine, type Given, standIn } from '../support/command-line.ts';
 
 let close: (() => Promise<void>) | undefined;
@@ -91,4 +93,20 @@ it.each([
   const late = new Promise<void>((resolve) => setTimeout(resolve, 1_300));
   const { err, code } = await commandLine(line, { ...(await daemon(late)), ...given });
   expect({ err, code }).toEqual({ err: '', code: 0 });
+});
+
+it('says the whole that is waited for, and nothing of its parts', async () => {
+  const seen = Promise.withResolvers<void>();
+  let written = '';
+  const out = new Writable({
+    write(chunk, _encoding, done) {
+      written += chunk;
+      if (written.includes('1s')) seen.resolve();
+      done();
+    },
+  });
+  const waiting = createWaiting(out, true);
+  await waiting('Waiting until scratch is gone', () => waiting('Waiting for the daemon', () => seen.promise));
+  expect(written).toContain('Waiting until scratch is gone … 1s');
+  expect(written).not.toContain('daemon');
 });

@@ -75,7 +75,7 @@ async function change(
     });
     return action === 'extend' ? asked : ((await settled(context, id)) ?? asked);
   };
-  const instance = await context.waiting(`Waiting until ${wish} has come to rest`, ask());
+  const instance = await context.waiting(`Waiting until ${wish} has come to rest`, ask);
   const lines = [instanceLine(instance, context.paint)];
   if (instance.error_message !== null) lines.push(printable(instance.error_message).trimEnd());
   const failed = waitS !== undefined && instance.status === 'error';
@@ -89,7 +89,7 @@ async function change(
 async function remove(context: Context, _options: object, wish = ''): Promise<Answer> {
   const id = await resolveInstance(context.api, wish);
   await context.api.send('DELETE', `/instances/${id}`);
-  const left = await context.waiting(`Waiting until ${wish} is gone`, settled(context, id));
+  const left = await context.waiting(`Waiting until ${wish} is gone`, () => settled(context, id));
   if (left === undefined) return { document: { id, removed: true }, text: `${wish} is removed.` };
   return {
     document: { id, removed: false, status: left.status },

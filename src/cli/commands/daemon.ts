@@ -54,7 +54,7 @@ async function down(context: Context, withInstances: boolean): Promise<Answer> {
     await stopDaemon(daemon, context.signal);
     return 0;
   };
-  const ended = await context.waiting('Waiting until the daemon has ended', stop());
+  const ended = await context.waiting('Waiting until the daemon has ended', stop);
   const count = ended === 1 ? '1 instance' : `${ended} instances`;
   const left = withInstances ? `, after ending ${count}` : '; instances go on';
   return {
@@ -67,7 +67,7 @@ async function migrate(context: Context, _options: object, direction = '', count
   const action = migrateAction(direction, count);
   if (action.kind === 'down') await refuseWhileRunning(context);
   const { migrateOnce } = await import('../../daemon/migrate.ts');
-  const result = await context.waiting('Migrating the database', migrateOnce(context.env, action));
+  const result = await context.waiting('Migrating the database', () => migrateOnce(context.env, action));
   const changed = result.changed.join(', ');
   const lines = [
     ...(changed === '' ? [] : [`${action.kind === 'down' ? 'Taken back' : 'Applied'}: ${changed}`]),
@@ -101,7 +101,7 @@ const markFormats = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
 async function doctor(context: Context): Promise<Answer> {
   const { examine } = await import('../../daemon/doctor.ts');
-  const checks = await context.waiting('Checking this machine', examine(context.env));
+  const checks = await context.waiting('Checking this machine', () => examine(context.env));
   const lines = checks.flatMap((check) => [
     `${context.paint(markFormats[check.state], marks[check.state])} ${check.name}: ${oneLine(check.detail)}`,
     ...(check.remedy === null ? [] : [`    ${printable(check.remedy).replaceAll('\n', '\n    ')}`]),

@@ -63,7 +63,7 @@ async function run(context: Context, options: RunOptions, type = ''): Promise<An
     const now = options.wait && created.status === 'pending' ? await settled(context, created.id) : created;
     return { ...created, ...now, access_token: created.access_token };
   };
-  const instance = await context.waiting(`Starting ${type}`, ask());
+  const instance = await context.waiting(`Starting ${type}`, ask);
   return {
     document: instance,
     text: describe(context, instance),

@@ -7,7 +7,6 @@ import { isTerminal } from '../output.ts';
 import { confirm, readSecret } from '../prompt.ts';
 import { readTypeSource } from '../type-source.ts';
 import { typeDetails } from '../type-text.ts';
-import { soon } from '../waiting.ts';
 import { collect } from './run.ts';
 
 /** How long the API may take to install a package and try its server, seconds. */
@@ -55,7 +54,7 @@ async function add(context: Context, options: AddOptions, given = ''): Promise<A
   );
   const body = { ...source, ...wishesOf(options) };
   const ask = async () => context.api.one<McpTypeView>('POST', '/mcp-types', { body, waitS });
-  const added = await context.waiting(`Installing ${given} and starting its server once`, soon(ask));
+  const added = await context.waiting(`Installing ${given} and starting its server once`, ask);
   if (options.yes === true) return enabled(context, added);
   if (!context.json && isTerminal(context.streams.in)) {
     context.note(`${typeDetails(added, context)}\n${remarks(added)}`);

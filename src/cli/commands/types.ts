@@ -5,7 +5,6 @@ import { Fault } from '../../base/errors.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { parseMinutes } from '../durations.ts';
 import { typeDetails, typeTable } from '../type-text.ts';
-import { soon } from '../waiting.ts';
 import { addTypesAdd } from './types-add.ts';
 
 /** How long the API may take to try a server, seconds. */
@@ -43,7 +42,7 @@ export function addTypes(program: Command, surroundings: Surroundings): void {
     summary: 'start the server of a type once more, without a network, to see what it is',
     handler: async (context, _options, name = '') => {
       const ask = () => context.api.one<McpTypeView>('POST', `${typePath(name)}/trial`, { waitS: tryS });
-      const type = await context.waiting('Starting its server once', soon(ask));
+      const type = await context.waiting('Starting its server once', ask);
       return { document: type, text: typeDetails(type, context) };
     },
   });
