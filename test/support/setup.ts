@@ -34,6 +34,12 @@ const needs: readonly Need[] = [
     skipped: 'the tests of the alert rules and of what /metrics prints, by Prometheus itself',
     probe: ['--version'],
   },
+  ...['zsh', 'fish'].map((shell) => ({
+    program: shell,
+    debianPackage: shell,
+    skipped: `the tests of completion in ${shell}`,
+    probe: ['-c', 'true'],
+  })),
 ];
 
 const isThere = (program: string): boolean => findProgram(program) !== undefined;

@@ -127,7 +127,8 @@ describe.each(Object.entries(commands))('%s', (operation, line) => {
   });
 
   const writesItself = / --format /.test(line) || line.startsWith('users export');
-  it.skipIf(writesItself)('with --json answers a refusal with one document', async () => {
+  if (writesItself) return;
+  it('with --json answers a refusal with one document', async () => {
     const refusal = {
       type: 'about:blank',
       title: 't',
