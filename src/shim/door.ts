@@ -1,7 +1,7 @@
 // The instance's HTTP server: who may come in is decided by gate.ts before any byte of a body is read. A refused request
 // costs the child nothing, and its connection is closed when a body was to follow. What is not HTTP gets one line.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { afterMonotonic } from '../base/clock.ts';
 import { isOpen } from './bridge/answers.ts';
 import type { Lease } from './contract.ts';
@@ -79,8 +79,9 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
       gate.leaseOver = true;
     },
     leavePort() {
-      // What waits to be accepted would be reset: one more look at it, and the door is shut right after.
-      setImmediate(() => setImmediate(() => server.close()));
+      // What waits to be accepted would be reset: one more look at it, and the door is shut right after. Not as HTTP shuts
+      // it, which takes who has come in and not yet spoken for idle, and throws them out.
+      setImmediate(() => setImmediate(() => NetServer.prototype.close.call(server)));
     },
     close() {
       cancelDeadline();

