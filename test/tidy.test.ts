@@ -29,6 +29,7 @@ const rows: readonly (readonly string[])[] = [
 const apart: Readonly<Record<string, readonly string[]>> = {
   shim: ['base/errors', 'base/clock', 'domain/restart', 'domain/server-type', 'shim/contract'],
   cli: ['base', 'domain', 'api/contract'],
+  dashboard: ['domain', 'api/contract', 'base/errors'],
 };
 
 /** Files of a program apart that open another room on purpose, with the reason. */
@@ -61,6 +62,9 @@ const packageDoors: Readonly<Record<string, readonly string[]>> = {
   ],
   esbuild: ['src/runtime/shim-bundle.ts'],
   commander: ['src/cli/'],
+  preact: ['src/dashboard/'],
+  '@preact/': ['src/dashboard/'],
+  uplot: ['src/dashboard/'],
   // Where MCP is spoken as a library: the control endpoint, and the demo's client. The calls of instances never are.
   '@modelcontextprotocol/': ['src/api/mcp/', 'src/cli/demo-life.ts'],
 };
@@ -139,6 +143,22 @@ describe('imports', () => {
     expect(packages).toEqual([]);
   });
 
+  it('of the page take nothing but types from the rooms, and three packages', () => {
+    const page = sources.filter(({ path }) => path.startsWith('src/dashboard/'));
+    const wrong = page.flatMap((source) =>
+      source.imports
+        .filter(({ specifier, file, typeOnly }) =>
+          file === undefined
+            ? !['preact', '@preact/signals', 'uplot'].some(
+                (name) => specifier === name || specifier.startsWith(`${name}/`),
+              )
+            : !typeOnly && !file.startsWith('src/dashboard/') && !file.startsWith('src/domain/'),
+        )
+        .map(({ specifier }) => `${source.path} → ${specifier}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   it('never go through a barrel', () => {
     expect(sources.filter(({ path }) => path.endsWith('/index.ts')).map(({ path }) => path)).toEqual([]);
   });
@@ -161,7 +181,10 @@ describe('source files', () => {
 
   it('read clocks only in base/clock.ts', () => {
     expect(
-      offenders(/\bDate\.now\(|new Date\(\)|performance\.now\(|process\.hrtime/, ['src/base/clock.ts']),
+      offenders(/\bDate\.now\(|new Date\(\)|performance\.now\(|process\.hrtime/, [
+        'src/base/clock.ts',
+        'src/dashboard/clock.ts',
+      ]),
     ).toEqual([]);
   });
 
