@@ -1,0 +1,128 @@
+// The dashboard in a real browser: Debian's chromium, driven by playwright-core, against a daemon of test/support/daemon.ts.
+//
+//   const daemon = await startDaemon();                     beforeAll; it serves the page as its source is now
+//   const browser = await startBrowser(daemon);             beforeAll; fresh profile, one browser per test file
+//   const page = await browser.open('#/instances');         logged in as the admin; a context (cookies) of its own
+//   const mine = await browser.open('#/keys', { token, theme: 'dark', width: 360 });
+//   await mine.getByRole('button', { name: 'Store' }).click();      plain playwright from here on
+//   await browser.shoot(mine, 'keys-dark-360');             artefacts/browser/keys-dark-360.png, git-ignored
+//   expect(await violations(mine)).toEqual([]);             axe; each entry says the rule and the element
+//   expect(browser.faults).toEqual([]);                     exceptions, and what the page's policy refused
+//   await browser.close();                                  afterAll, before daemon.dispose()
+//
+// Wait for facts: expect.poll, or a locator's waitFor. Playwright gives up after 20 s; a test of the browser has 90 (vitest
+// is told with `{ timeout: browserTestMs }`). A supervisor that comes back under an open page has to come back at its
+// port: daemon.start({ MINIMCP_PORT: new URL(daemon.url()).port }).
+import { existsSync, mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { AxeBuilder } from '@axe-core/playwright';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { buildPage } from './built-page.ts';
+import type { Daemon } from './daemon.ts';
+import { root } from './source.ts';
+
+export interface OpenOptions {
+  /** Whose API token; default: the admin's. */
+  readonly token?: string;
+  /** Default light. */
+  readonly theme?: 'light' | 'dark';
+  /** Of the window, in CSS pixels; default 1280 by 800, 360 by 740 for a narrow one. */
+  readonly width?: number;
+  readonly height?: number;
+}
+
+export interface TestBrowser {
+  /** What no page may do: throw, or ask for what its Content-Security-Policy forbids. */
+  readonly faults: readonly string[];
+  /** A page at this hash, logged in with a one-time link, as a reader would be. */
+  open(hash: string, options?: OpenOptions): Promise<Page>;
+  /** Keeps a picture of the whole page (or of the window) as an artefact. @returns its path */
+  shoot(page: Page, name: string, options?: { readonly isWindowOnly?: boolean }): Promise<string>;
+  close(): Promise<void>;
+}
+
+const programs = ['chromium', 'chromium-browser', 'google-chrome'];
+const flags = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const waitMs = 20_000;
+/** For describe or it: browsers are slow on a busy machine. */
+export const browserTestMs = 90_000;
+const artefacts = join(root, 'artefacts', 'browser');
+
+export async function startBrowser(daemon: Daemon): Promise<TestBrowser> {
+  await buildPage();
+  const browser = await launch();
+  const faults: string[] = [];
+  return {
+    faults,
+    async open(hash, options = {}) {
+      const { theme = 'light', width = 1_280, height = width < 600 ? 740 : 800 } = options;
+      const context = await browser.newContext({
+        viewport: { width, height },
+        colorScheme: theme,
+        reducedMotion: 'reduce',
+        baseURL: daemon.url(),
+      });
+      context.setDefaultTimeout(waitMs);
+      await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: daemon.url() });
+      const page = await context.newPage();
+      watch(page, faults);
+      const token = options.token ?? daemon.adminToken;
+      const link = await daemon.call<{ url: string }>('POST', '/login-links', undefined, token);
+      if (link.status !== 201) throw new Error(`no login link: ${JSON.stringify(link.body)}`);
+      await page.goto(`/${new URL(link.body.data.url).hash}`);
+      await page.locator('.shell h1').waitFor();
+      if (hash !== '') await page.goto(`/${hash}`);
+      return page;
+    },
+    async shoot(page, name, { isWindowOnly = false } = {}) {
+      mkdirSync(artefacts, { recursive: true });
+      const path = join(artefacts, `${name}.png`);
+      await page.screenshot({ path, fullPage: !isWindowOnly, animations: 'disabled' });
+      return path;
+    },
+    close: () => browser.close(),
+  };
+}
+
+async function launch(): Promise<Browser> {
+  const dirs = (process.env.PATH ?? '').split(delimiter);
+  const candidates = programs.flatMap((name) => dirs.map((dir) => join(dir, name)));
+  const executablePath = candidates.find((path) => existsSync(path));
+  if (executablePath === undefined) {
+    throw new Error('there is no chromium on the PATH: "apt-get install chromium" brings one');
+  }
+  // Playwright makes a profile of its own, and removes it again.
+  return chromium.launch({ executablePath, args: flags });
+}
+
+function watch(page: Page, faults: string[]): void {
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('console', (message) => {
+    const text = message.text();
+    // The network's own words about a refusal or a daemon that is away are no fault of the page.
+    if (message.type() === 'error' && !text.startsWith('Failed to load resource')) faults.push(text);
+  });
+}
+
+/** What axe finds wrong with a page, or with the part a selector names: rule and element, one line each. */
+export async function violations(page: Page, within?: string): Promise<string[]> {
+  const axe = new AxeBuilder({ page });
+  const found = await (within === undefined ? axe : axe.include(within)).analyze();
+  return found.violations.flatMap(({ id, help, nodes }) =>
+    nodes.map((node) => `${id} (${help}): ${node.target.join(' ')}`),
+  );
+}
+
+/** Whether something sticks out of the window sideways: a page for 360 px must not scroll that way. */
+export function overflows(page: Page): Promise<boolean> {
+  return page.evaluate<boolean>('document.documentElement.scrollWidth > innerWidth');
+}
