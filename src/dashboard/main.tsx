@@ -18,6 +18,7 @@ import './styles/components.css';
 import './styles/shell.css';
 import './styles/table.css';
 import './styles/instances.css';
+import './styles/instance.css';
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { startLive } from './live.ts';

@@ -1,6 +1,7 @@
 // Every screen of the page, in the order of the navigation. A screen that is not here is linked from nowhere.
 import type { FunctionComponent } from 'preact';
 import type { Scope } from '../api/contract.ts';
+import { InstanceScreen } from './screens/instance.tsx';
 import { InstancesScreen } from './screens/instances.tsx';
 
 export interface Screen {
@@ -15,4 +16,5 @@ export interface Screen {
 
 export const screens: readonly Screen[] = [
   { path: '/instances', nav: 'Instances', scope: 'instances:read', view: InstancesScreen },
+  { path: '/instances/:id', scope: 'instances:read', view: InstanceScreen },
 ];

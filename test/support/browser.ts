@@ -8,11 +8,11 @@
 //   await browser.shoot(mine, 'keys-dark-360');             artefacts/browser/keys-dark-360.png, git-ignored
 //   expect(await violations(mine)).toEqual([]);             axe; each entry says the rule and the element
 //   expect(browser.faults).toEqual([]);                     exceptions, and what the page's policy refused
-//   await browser.close();                                  afterAll, before daemon.dispose()
+//   await browser?.close();                                 afterAll, before daemon?.dispose()
 //
-// Wait for facts: expect.poll, or a locator's waitFor. Playwright gives up after 20 s; a test of the browser has 90 (vitest
-// is told with `{ timeout: browserTestMs }`). A supervisor that comes back under an open page has to come back at its
-// port: daemon.start({ MINIMCP_PORT: new URL(daemon.url()).port }).
+// Wait for facts: expect.poll(…, patiently), or a locator's waitFor; the policy forbids waitForFunction. Playwright
+// gives up after 20 s, a test of the browser after 90 (give `{ timeout: browserTestMs }` to its describe). A supervisor that
+// comes back under an open page has to come back at its port: daemon.start({ MINIMCP_PORT: new URL(daemon.url()).port }).
 import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
@@ -53,6 +53,8 @@ const flags = [
   '--disable-sync',
 ];
 const waitMs = 20_000;
+/** For expect.poll: as long as playwright waits. */
+export const patiently = { timeout: waitMs };
 /** For describe or it: browsers are slow on a busy machine. */
 export const browserTestMs = 90_000;
 const artefacts = join(root, 'artefacts', 'browser');
@@ -86,6 +88,7 @@ export async function startBrowser(daemon: Daemon): Promise<TestBrowser> {
     async shoot(page, name, { isWindowOnly = false } = {}) {
       mkdirSync(artefacts, { recursive: true });
       const path = join(artefacts, `${name}.png`);
+      await settled(page);
       await page.screenshot({ path, fullPage: !isWindowOnly, animations: 'disabled' });
       return path;
     },
@@ -111,6 +114,12 @@ function watch(page: Page, faults: string[]): void {
     // The network's own words about a refusal or a daemon that is away are no fault of the page.
     if (message.type() === 'error' && !text.startsWith('Failed to load resource')) faults.push(text);
   });
+}
+
+/** Until nothing on the page is being read for the first time. */
+export async function settled(page: Page): Promise<void> {
+  while ((await page.locator('.skeleton').count()) > 0)
+    await page.locator('.skeleton').first().waitFor({ state: 'detached' });
 }
 
 /** What axe finds wrong with a page, or with the part a selector names: rule and element, one line each. */

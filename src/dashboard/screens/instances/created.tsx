@@ -9,6 +9,7 @@ import { StatusBadge } from '../../components/status-badge.tsx';
 import { Countdown } from '../../components/time.tsx';
 import { latest } from '../../live.ts';
 import { linkIfThere } from '../../router.ts';
+import { keepToken } from '../instance/fresh-token.ts';
 
 interface CreatedProps {
   readonly instance: InstanceWithToken;
@@ -42,7 +43,7 @@ export function Created({ instance, onClose }: CreatedProps) {
       </div>
       <footer class="dialog-foot">
         {href ? (
-          <a class="button plain" href={href}>
+          <a class="button plain" href={href} onClick={() => keepToken(instance.id, instance.access_token)}>
             Connect a client
           </a>
         ) : (

@@ -1,11 +1,9 @@
 // Search and filters of the list. They stand in the address; typing changes it in place, so that the back button does not
 // have to undo letters.
-import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
 import type { McpTypeView, UserView } from '../../../api/contract.ts';
 import { statuses } from '../../../domain/instance.ts';
 import { CheckField, SelectField } from '../../components/fields.tsx';
-import { Icon } from '../../components/icons.tsx';
+import { SearchBox } from '../../components/search-box.tsx';
 import type { Place } from '../../hash.ts';
 import { place, setQuery } from '../../router.ts';
 
@@ -15,7 +13,6 @@ interface FiltersProps {
   readonly users: readonly UserView[] | undefined;
 }
 
-const searchMs = 250;
 const fromStart = { cursor: undefined, page: undefined };
 
 /** Whether the list is narrowed in any way. */
@@ -27,7 +24,11 @@ export function Filters({ types, users }: FiltersProps) {
   const { query } = place.value;
   return (
     <search class="filters">
-      <SearchBox />
+      <SearchBox
+        label="Search by name, type or id"
+        value={query.q ?? ''}
+        onSearch={(q) => setQuery({ q, ...fromStart }, { replace: true })}
+      />
       <SelectField
         label="Status"
         isLabelHidden
@@ -58,37 +59,5 @@ export function Filters({ types, users }: FiltersProps) {
         onChecked={(isOn) => setQuery({ ended: isOn ? undefined : '0', ...fromStart })}
       />
     </search>
-  );
-}
-
-function SearchBox() {
-  const inAddress = place.value.query.q ?? '';
-  const text = useSignal(inAddress);
-  const timer = useRef<number>();
-  // The back button, or a link, changes the address under the box.
-  useEffect(() => {
-    if (timer.current === undefined) text.value = inAddress;
-  }, [inAddress, text]);
-  useEffect(() => () => window.clearTimeout(timer.current), []);
-  const type = (value: string): void => {
-    text.value = value;
-    window.clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => {
-      timer.current = undefined;
-      setQuery({ q: value.trim(), ...fromStart }, { replace: true });
-    }, searchMs);
-  };
-  return (
-    <div class="search-box">
-      <Icon name="search" />
-      <input
-        type="search"
-        class="input"
-        aria-label="Search by name, type or id"
-        placeholder="Search…"
-        value={text.value}
-        onInput={(event) => type(event.currentTarget.value)}
-      />
-    </div>
   );
 }
