@@ -64,7 +64,6 @@ const packageDoors: Readonly<Record<string, readonly string[]>> = {
   commander: ['src/cli/'],
   preact: ['src/dashboard/'],
   '@preact/': ['src/dashboard/'],
-  uplot: ['src/dashboard/'],
   // Where MCP is spoken as a library: the control endpoint, and the demo's client. The calls of instances never are.
   '@modelcontextprotocol/': ['src/api/mcp/', 'src/cli/demo-life.ts'],
 };
@@ -143,13 +142,13 @@ describe('imports', () => {
     expect(packages).toEqual([]);
   });
 
-  it('of the page take nothing but types from the rooms, and three packages', () => {
+  it('of the page take nothing but types from the rooms, and two packages', () => {
     const page = sources.filter(({ path }) => path.startsWith('src/dashboard/'));
     const wrong = page.flatMap((source) =>
       source.imports
         .filter(({ specifier, file, typeOnly }) =>
           file === undefined
-            ? !['preact', '@preact/signals', 'uplot'].some(
+            ? !['preact', '@preact/signals'].some(
                 (name) => specifier === name || specifier.startsWith(`${name}/`),
               )
             : !typeOnly && !file.startsWith('src/dashboard/') && !file.startsWith('src/domain/'),

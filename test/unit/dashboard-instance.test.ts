@@ -6,6 +6,7 @@ import { splitEvents } from '../../src/dashboard/api/event-stream.ts';
 import { courseOf, digestOf, type UsageSample } from '../../src/dashboard/screens/instance/course.ts';
 import { LogBuffer } from '../../src/dashboard/screens/instance/log-buffer.ts';
 import { oneLine, plainText } from '../../src/dashboard/screens/instance/log-text.ts';
+import { nearestTo, pathOf, timeMarks, valueMarks } from '../../src/dashboard/screens/instance/plot-scale.ts';
 import { argumentsOf, fieldsOf } from '../../src/dashboard/screens/instance/schema-form.ts';
 import { receiptOf, sentenceOf } from '../../src/dashboard/screens/instance/sentences.ts';
 
@@ -158,6 +159,47 @@ describe('the course of what an instance used', () => {
   it('comes to its least, median, most and newest, without what was not measured', () => {
     expect(digestOf([null, 5, 1, null, 9, 3, 3])).toEqual({ min: 1, median: 3, max: 9, newest: 3 });
     expect(digestOf([null])).toBeUndefined();
+  });
+});
+
+describe('a plot', () => {
+  const span = { from: 0, to: 100 };
+
+  it.each([10, 14, 100, 32_000_000, 148_000_000, 3.2])(
+    'has a scale of even, round marks that reaches %d',
+    (most) => {
+      const marks = valueMarks(most);
+      const [, { value: step } = { value: 0 }] = marks;
+      expect(marks.length).toBeLessThanOrEqual(6);
+      expect(marks.at(-1)?.value).toBeGreaterThanOrEqual(most);
+      expect(marks.map(({ value }) => value / step)).toEqual(marks.map((_, nth) => nth));
+      expect(marks.at(-1)?.at).toBe(1);
+      expect([1, 2, 5]).toContain(Number(step.toPrecision(1).replace(/e.*/, '').replace(/[0.]/g, '')));
+    },
+  );
+
+  it.each([90, 3_600, 86_400, 30 * 86_400, 400 * 86_400])(
+    'marks few round times within %d seconds',
+    (seconds) => {
+      const from = Date.parse('2026-03-04T05:06:07Z') / 1_000;
+      const marks = timeMarks({ from, to: from + seconds });
+      expect(marks.length).toBeGreaterThan(0);
+      expect(marks.length).toBeLessThanOrEqual(6);
+      for (const { at, value } of marks) {
+        expect(at >= 0 && at <= 1).toBe(true);
+        expect(new Date(value * 1_000).getSeconds()).toBe(0);
+      }
+    },
+  );
+
+  it('lifts its line over what was not measured, and shows a measurement all alone', () => {
+    expect(pathOf([0, 50, 60, 100], [0, 5, null, 10], { span, top: 10 })).toBe(
+      'M0.0 100.0L500.0 50.0M1000.0 0.0L1000.0 0.0',
+    );
+  });
+
+  it('points at the nearest measurement', () => {
+    expect([0, 0.2, 0.6, 1].map((place) => nearestTo(place, [0, 50, 60], span))).toEqual([0, 0, 2, 2]);
   });
 });
 

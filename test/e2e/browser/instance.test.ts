@@ -166,7 +166,9 @@ describe('the log', { timeout: 3 * browserTestMs }, () => {
     );
     await daemon.database.db.query(`SELECT pg_notify('minimcp_logs', $1)`, [id]);
     const newest = list.locator('.log-line').last().locator('span');
-    await expect.poll(() => newest.textContent(), { timeout: 2 * browserTestMs }).toBe(`flood ${linesOfFlood}`);
+    await expect
+      .poll(() => newest.textContent(), { timeout: 2 * browserTestMs })
+      .toBe(`flood ${linesOfFlood}`);
     expect(await page.locator('.log-state').textContent()).toMatch(/newest 100,000 lines/);
     expect(await list.locator('.log-line').count()).toBeLessThan(100);
     // From one end to the other and back, each drawn in the next frame.
@@ -256,7 +258,7 @@ describe('every tab', { timeout: 3 * browserTestMs }, () => {
         await page.getByRole('tabpanel').first().waitFor();
         await settled(page);
         if (tab === 'usage') {
-          expect(await page.locator('.plot canvas').count()).toBe(2);
+          expect(await page.locator('.plot-line').count()).toBe(2);
           expect(await page.locator('.digest').textContent()).toMatch(/Memory.*MB/);
         }
         await browser.shoot(page, `instance-${tab}-${theme}-${width}`);

@@ -16,6 +16,12 @@ export interface Course {
   readonly memory: readonly (number | null)[];
 }
 
+/** A span of time, in seconds since 1970. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A hole of more than so many steps is a hole: it was not running. */
 const stepsMax = 2.5;
 

@@ -6,7 +6,7 @@ import { Ago } from '../../components/time.tsx';
 import { formatBytes, formatPercent } from '../../format.ts';
 import { useReading } from '../../reading.ts';
 import { place, setQuery } from '../../router.ts';
-import { courseOf, type Digest, digestOf, type UsageSample } from './course.ts';
+import { courseOf, type Digest, digestOf, type Span, type UsageSample } from './course.ts';
 import { Plot } from './plot.tsx';
 
 /** The daemon measures once a minute. */
@@ -98,6 +98,11 @@ function Course({ samples, sinceMs, isRunning }: CourseProps) {
   const { at, cpu, memory } = courseOf(samples, sinceMs);
   const cpuDigest = digestOf(cpu);
   const memoryDigest = digestOf(memory);
+  // What rests does not stretch its course to now.
+  const span: Span = {
+    from: sinceMs / 1_000,
+    to: isRunning ? serverNowMs() / 1_000 : (at.at(-1) ?? sinceMs / 1_000),
+  };
   if (cpuDigest === undefined && memoryDigest === undefined) {
     return (
       <EmptyState title="Nothing was measured in this time.">
@@ -111,8 +116,8 @@ function Course({ samples, sinceMs, isRunning }: CourseProps) {
   }
   return (
     <>
-      <Plot title="CPU" at={at} values={cpu} format={formatPercent} topMin={10} />
-      <Plot title="Memory" at={at} values={memory} format={formatBytes} topMin={32_000_000} />
+      <Plot title="CPU" at={at} values={cpu} span={span} format={formatPercent} topMin={10} />
+      <Plot title="Memory" at={at} values={memory} span={span} format={formatBytes} topMin={32_000_000} />
       <table class="table digest">
         <caption class="spoken">What was drawn, in figures</caption>
         <thead>
