@@ -3,12 +3,12 @@
 import { describe, expect, it } from 'vitest';
 import type { EventView, LogLineView } from '../../src/api/contract.ts';
 import { splitEvents } from '../../src/dashboard/api/event-stream.ts';
+import { receiptOf, sentenceOf } from '../../src/dashboard/event-text.ts';
 import { courseOf, digestOf, type UsageSample } from '../../src/dashboard/screens/instance/course.ts';
 import { LogBuffer } from '../../src/dashboard/screens/instance/log-buffer.ts';
 import { oneLine, plainText } from '../../src/dashboard/screens/instance/log-text.ts';
 import { nearestTo, pathOf, timeMarks, valueMarks } from '../../src/dashboard/screens/instance/plot-scale.ts';
 import { argumentsOf, fieldsOf } from '../../src/dashboard/screens/instance/schema-form.ts';
-import { receiptOf, sentenceOf } from '../../src/dashboard/screens/instance/sentences.ts';
 
 const line = (id: number): LogLineView => ({
   id: String(id),

@@ -8,9 +8,10 @@ import { Button } from '../../components/button.tsx';
 import { Icon } from '../../components/icons.tsx';
 import { EmptyState, ErrorNotice, ReadingView } from '../../components/notices.tsx';
 import { Ago, localTime } from '../../components/time.tsx';
+import { notedOf, whoOf } from '../../event-notes.ts';
+import { isTrouble, receiptOf, sentenceOf } from '../../event-text.ts';
 import { useReading } from '../../reading.ts';
 import { isAdmin, session } from '../../session-state.ts';
-import { isTrouble, receiptOf, sentenceOf } from './sentences.ts';
 
 const pageEvents = 100;
 
@@ -38,7 +39,11 @@ export function Timeline({ instance }: { readonly instance: InstanceView }) {
     older.value = [...older.value, ...data];
     next.value = meta?.next_cursor ?? null;
   };
-  const nameOf = (id: string): string | undefined => users.data?.find((user) => user.id === id)?.email;
+  const nameOf = (id: string): string => {
+    if (id === session.value?.user.id) return 'you';
+    const email = users.data?.find((user) => user.id === id)?.email;
+    return email ?? (id === instance.user_id ? 'its owner' : 'an admin');
+  };
   return (
     <ReadingView reading={newest} what="What happened">
       {(events) => {
@@ -54,7 +59,7 @@ export function Timeline({ instance }: { readonly instance: InstanceView }) {
           <>
             <ol class="timeline">
               {all.map((event) => (
-                <Entry key={event.id} event={event} who={whoOf(event, instance, nameOf)} />
+                <Entry key={event.id} event={event} who={`by ${whoOf(event, nameOf)}`} />
               ))}
             </ol>
             {action.problem && <ErrorNotice problem={action.problem} />}
@@ -68,23 +73,6 @@ export function Timeline({ instance }: { readonly instance: InstanceView }) {
       }}
     </ReadingView>
   );
-}
-
-function whoOf(
-  { actor_id: id, ip_address: ip, user_agent: agent }: EventView,
-  { user_id: ownerId }: InstanceView,
-  nameOf: (id: string) => string | undefined,
-): string {
-  if (id === null) return 'by MiniMCP itself';
-  const who =
-    id === session.value?.user.id ? 'you' : (nameOf(id) ?? (id === ownerId ? 'its owner' : 'an admin'));
-  return `by ${who}${ip ? ` from ${ip}` : ''}${agent ? ` with ${programOf(agent)}` : ''}`;
-}
-
-/** The first word of a user agent that says something: browsers all begin alike. */
-function programOf(agent: string): string {
-  const browser = /(Firefox|Edg|Chrome|Safari)\/\d+/.exec(agent)?.[1];
-  return browser === undefined ? (agent.split(/[ /]/, 1)[0] ?? agent) : browser.replace('Edg', 'Edge');
 }
 
 function Entry({ event, who }: { readonly event: EventView; readonly who: string }) {
@@ -115,8 +103,8 @@ function Entry({ event, who }: { readonly event: EventView; readonly who: string
           </summary>
           <dl class="pairs">
             <Pair name="time" value={localTime(event.created_at)} />
-            {Object.entries(event.event_data).map(([name, value]) => (
-              <Pair key={name} name={name.replaceAll('_', ' ')} value={wordOf(value)} />
+            {notedOf(event).map(({ name, value }) => (
+              <Pair key={name} name={name} value={value} />
             ))}
             {event.user_agent && <Pair name="user agent" value={event.user_agent} />}
           </dl>
@@ -133,9 +121,4 @@ function Pair({ name, value }: { readonly name: string; readonly value: string }
       <dd>{value}</dd>
     </div>
   );
-}
-
-function wordOf(value: unknown): string {
-  if (value === null || value === undefined) return '–';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
