@@ -19,6 +19,7 @@ import './styles/shell.css';
 import './styles/table.css';
 import './styles/instances.css';
 import './styles/instance.css';
+import './styles/admin.css';
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { startLive } from './live.ts';

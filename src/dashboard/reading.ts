@@ -3,7 +3,7 @@
 // meanwhile; a failure that comes later leaves it there too, and says so.
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { get, type ListMeta, type Query } from './api/client.ts';
+import { type Answer, get, type ListMeta, type Query } from './api/client.ts';
 import { type ApiProblem, problemOf } from './api/problem.ts';
 import { every } from './clock.ts';
 import { onChange, type Topic } from './live.ts';
@@ -25,6 +25,8 @@ interface ReadingOptions {
   readonly topics?: readonly Topic[];
   /** Read again this often while the page is visible. */
   readonly everySeconds?: number;
+  /** Of a list: so many of the API's pages are read as one; default 1. What is left over, `meta` says. */
+  readonly pagesMax?: number;
 }
 
 interface State<Data> {
@@ -53,10 +55,7 @@ export function useReading<Data>(path: string | undefined, options: ReadingOptio
       const mine = new AbortController();
       running = mine;
       try {
-        const { data, meta } = await get<Data>(path, {
-          signal: mine.signal,
-          ...(options.query === undefined ? {} : { query: options.query }),
-        });
+        const { data, meta } = await readPages<Data>(path, options, mine.signal);
         if (!mine.signal.aborted) state.value = { key, data, meta, problem: undefined };
       } catch (error) {
         if (!mine.signal.aborted) state.value = { ...state.peek(), problem: problemOf(error) };
@@ -83,4 +82,19 @@ export function useReading<Data>(path: string | undefined, options: ReadingOptio
   }, [key, topics, options.everySeconds]);
   const { key: readKey, ...rest } = state.value;
   return { ...rest, isStale: readKey !== key, reload: () => reload.current() };
+}
+
+async function readPages<Data>(
+  path: string,
+  { query, pagesMax = 1 }: ReadingOptions,
+  signal: AbortSignal,
+): Promise<Answer<Data>> {
+  let answer = await get<Data>(path, { signal, ...(query === undefined ? {} : { query }) });
+  for (let pages = 1; pages < pagesMax; pages += 1) {
+    const cursor = answer.meta?.next_cursor;
+    if (!Array.isArray(answer.data) || cursor == null) break;
+    const { data, meta } = await get<unknown[]>(path, { signal, query: { ...query, cursor } });
+    answer = { data: [...answer.data, ...data] as Data, meta };
+  }
+  return answer;
 }

@@ -55,7 +55,7 @@ interface ValueProps extends FrameProps {
 }
 
 interface TextFieldProps extends ValueProps {
-  readonly type?: 'text' | 'password' | 'search' | 'email' | 'number';
+  readonly type?: 'text' | 'password' | 'search' | 'email' | 'number' | 'datetime-local';
   readonly placeholder?: string;
   readonly autocomplete?: string;
   readonly isMono?: boolean;
@@ -81,6 +81,30 @@ export function TextField({
           placeholder={placeholder}
           autocomplete={autocomplete ?? 'off'}
           spellcheck={false}
+          onInput={(event) => onValue(event.currentTarget.value)}
+        />
+      )}
+    </FieldFrame>
+  );
+}
+
+interface AreaFieldProps extends ValueProps {
+  readonly rows: number;
+  readonly placeholder?: string;
+  readonly isMono?: boolean;
+}
+
+export function AreaField({ value, onValue, rows, placeholder, isMono, ...frame }: AreaFieldProps) {
+  return (
+    <FieldFrame {...frame}>
+      {(wiring) => (
+        <textarea
+          {...wiring}
+          class={isMono ? 'input mono' : 'input'}
+          rows={rows}
+          value={value}
+          placeholder={placeholder}
+          spellcheck={!isMono}
           onInput={(event) => onValue(event.currentTarget.value)}
         />
       )}

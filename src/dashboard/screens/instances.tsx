@@ -43,7 +43,7 @@ export function InstancesScreen() {
   });
   const types = useReading<readonly McpTypeView[]>('/mcp-types', {
     query: { limit: 200 },
-    topics: ['mcp-types'],
+    topics: ['types'],
   });
   const users = useReading<readonly UserView[]>(isAdmin.value ? '/users' : undefined, {
     query: { limit: 200 },

@@ -8,7 +8,7 @@ import { may } from '../../session-state.ts';
 export function KeyNotice({ type }: { readonly type: McpTypeView }) {
   const keys = useReading<readonly ApiKeyView[]>(may('keys:read') ? '/api-keys' : undefined, {
     query: { limit: 200 },
-    topics: ['api-keys'],
+    topics: ['keys'],
   });
   const href = linkIfThere('/keys', { type: type.name });
   if (keys.data === undefined) return null;
