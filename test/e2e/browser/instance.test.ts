@@ -146,6 +146,19 @@ describe('the log', { timeout: 3 * browserTestMs }, () => {
     const words = (await linesShown(page)).filter((text) => text.startsWith('word '));
     expect(words.length).toBeGreaterThan(before);
     expect(words).toEqual(words.map((_, at) => `word ${at + 1}`));
+
+    // What is left out is left out of the list and of the download alike.
+    await page.getByRole('searchbox', { name: 'Search in the messages' }).fill('WORD 1');
+    const found = words.filter((text) => text.startsWith('word 1'));
+    await expect
+      .poll(() => page.locator('.log-state').textContent(), patiently)
+      .toBe(`${found.length} lines, from the beginning.`);
+    expect(await linesShown(page)).toEqual(found);
+    const saved = await page.getByRole('link', { name: 'NDJSON' }).getAttribute('href');
+    const text = await (await page.request.get(saved ?? '')).text();
+    expect(text.trim().split('\n')).toHaveLength(found.length);
+    await page.getByLabel('Level').selectOption('error');
+    await page.getByText('No line matches.').waitFor();
     await page.context().close();
     await remove(id);
   });
@@ -190,6 +203,32 @@ describe('the log', { timeout: 3 * browserTestMs }, () => {
     await expect.poll(() => whole.textContent(), patiently).not.toBe(first);
     await page.keyboard.press('Escape');
     await expect.poll(() => whole.count(), patiently).toBe(0);
+    await page.context().close();
+    await remove(id);
+  });
+});
+
+describe('what can be done', { timeout: browserTestMs }, () => {
+  it('is done from its page, which follows: extend, stop, start, and what others do', async () => {
+    const { id, expires_at: end } = await create('everything', 'worked-on');
+    const page = await browser.open(`#/instances/${id}`);
+    const status = page.locator('.facts .status');
+    await expect.poll(() => status.textContent(), patiently).toBe('running');
+    await page.getByRole('button', { name: 'Extend worked-on' }).click();
+    await page.getByRole('menuitem', { name: 'Add 30 minutes' }).click();
+    await expect
+      .poll(async () => Date.parse((await daemon.get(id)).expires_at), patiently)
+      .toBeGreaterThan(Date.parse(end));
+    await page.getByRole('button', { name: 'Stop worked-on' }).click();
+    await expect.poll(() => status.textContent(), patiently).toBe('disconnectedstopped by hand');
+    await page.getByRole('button', { name: 'Start worked-on' }).click();
+    await expect.poll(() => status.textContent(), patiently).toBe('running');
+    await page.getByRole('tab', { name: 'Timeline' }).click();
+    await expect
+      .poll(() => page.locator('.timeline').textContent(), patiently)
+      .toContain('by you from 127.0.0.1 with Chrome');
+    await daemon.call('POST', `/instances/${id}/stop`);
+    await expect.poll(() => status.textContent(), patiently).toMatch(/^disconnected/);
     await page.context().close();
     await remove(id);
   });

@@ -37,6 +37,8 @@ export function LogList({ feed, isFollowing, chosen }: LogListProps) {
     if (element === null) return;
     const movedPx = (drawn.current.first - first) * rowPx;
     drawn.current = { first, size };
+    // Scrolled up since the last frame; the event that says so is still to come.
+    if (element.scrollTop < top.peek()) isFollowing.value = false;
     if (isFollowing.peek()) element.scrollTop = element.scrollHeight;
     else if (movedPx !== 0) element.scrollTop = Math.max(0, element.scrollTop + movedPx);
     top.value = element.scrollTop;
