@@ -34,6 +34,12 @@ const needs: readonly Need[] = [
     skipped: 'the tests of the alert rules and of what /metrics prints, by Prometheus itself',
     probe: ['--version'],
   },
+  {
+    program: 'chromium',
+    debianPackage: 'chromium',
+    skipped: 'the tests of the dashboard in a browser',
+    probe: ['--version'],
+  },
   ...['zsh', 'fish'].map((shell) => ({
     program: shell,
     debianPackage: shell,
