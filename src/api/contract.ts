@@ -279,6 +279,7 @@ export const usageSampleSchema = z
     sessions: z.number(),
   })
   .meta({ id: 'UsageSample' });
+export type UsageSampleView = z.infer<typeof usageSampleSchema>;
 export const usageCourseSchema = z
   .object({
     instance_id: z.uuid(),
@@ -287,6 +288,7 @@ export const usageCourseSchema = z
     memory_bytes: z.array(z.number().nullable()),
   })
   .meta({ id: 'UsageCourse', description: 'Columns of equal length, oldest first' });
+export type UsageCourseView = z.infer<typeof usageCourseSchema>;
 
 export const userSchema = z
   .object({
@@ -456,6 +458,7 @@ export const summarySchema = z
     server_time: time,
   })
   .meta({ id: 'Summary' });
+export type SummaryView = z.infer<typeof summarySchema>;
 
 export const reportSchema = z
   .object({
@@ -492,6 +495,7 @@ export const reportSchema = z
       .meta({ description: 'Null but for admins; in it, what the database did not tell in time is null' }),
   })
   .meta({ id: 'HealthReport' });
+export type ReportView = z.infer<typeof reportSchema>;
 export type ReportDetails = NonNullable<z.infer<typeof reportSchema>['details']>;
 
 export const masterKeySchema = z

@@ -23,6 +23,7 @@ import { addRun } from './commands/run.ts';
 import { addSettings } from './commands/settings.ts';
 import { addShow } from './commands/show.ts';
 import { addStats } from './commands/stats.ts';
+import { addStatus } from './commands/status.ts';
 import { addTokens } from './commands/tokens.ts';
 import { addTypes } from './commands/types.ts';
 import { addUsers } from './commands/users.ts';
@@ -116,7 +117,7 @@ type Add = (program: Command, surroundings: Surroundings) => void;
 
 /** In the order in which somebody new needs them. */
 const groups: readonly (readonly [heading: string, ...adds: Add[]])[] = [
-  ['The daemon of this machine:', addDaemon, addDashboard, addDemo],
+  ['The daemon of this machine:', addDaemon, addStatus, addDashboard, addDemo],
   ['Instances:', addRun, addLs, addShow, addLogs, addStats, addChanges],
   ['Clients:', addConnect, addDisconnect, addConfig, addBridge],
   ['Types and keys:', addTypes, addKeys],

@@ -31,11 +31,15 @@ const commands: Readonly<Record<string, string>> = {
   exportInstanceLogs: `logs ${id} --format csv`,
   listInstanceEvents: `events ${id}`,
   getInstanceStats: `stats ${id}`,
+  getInstanceUsage: `stats ${id} --since 1h`,
+  listUsage: 'stats',
   streamChanges: 'ls --watch',
   listApiKeys: 'keys ls',
   putApiKey: 'keys set github --from-env KEY',
   removeApiKey: 'keys rm github',
   createLoginLink: 'dashboard',
+  getHealth: 'status',
+  getSummary: 'status',
   getMe: 'me',
   exportMe: 'users export',
   listApiTokens: 'tokens ls',
@@ -68,10 +72,6 @@ const exempt: Readonly<Record<string, string>> = {
   openSession: 'for browsers: a command shows its token',
   getSession: 'for browsers; "minimcp me" says who a token is',
   endSession: 'for browsers: a command has no session to end',
-  getHealth: 'for the dashboard; "minimcp doctor" looks at the same and at more',
-  getSummary: 'for the head of the dashboard; "minimcp ls" and "minimcp ports" show what is counted',
-  listUsage: 'for the dashboard to draw; "minimcp stats" shows the last of it',
-  getInstanceUsage: 'for the dashboard to draw; "minimcp stats" shows the last of it',
   listRegistry: 'for clients that choose servers from a registry; "minimcp types ls" lists the same',
   listRegistryVersions: 'for clients that choose servers from a registry',
   getRegistryVersion: 'for clients that choose servers from a registry',
@@ -95,14 +95,25 @@ const further: readonly string[] = [
 /** What the stand-in was asked while the line ran. */
 async function asked(line: string): Promise<string[]> {
   const requests: string[] = [];
-  const one = { id, name: 'one', email: 'one@example.test', status: 'running', key_id: 'k1' };
+  const one = {
+    id,
+    name: 'one',
+    email: 'one@example.test',
+    status: 'running',
+    key_id: 'k1',
+    database: { ok: true },
+  };
   const answer: RequestListener = (request, response) => {
     const path = new URL(request.url ?? '', 'http://h').pathname;
     requests.push(`${request.method} ${path}`);
     if (path.endsWith('/stream'))
       return void response.writeHead(410).end('{"code":"lease_over","status":410}');
     const list = /\/(instances|users|tokens|nodes|ports|events|settings|keyring|mcp-types|api-keys)$/;
-    const data = path.endsWith('/logs') ? [] : request.method === 'GET' && list.test(path) ? [one] : one;
+    const data = /\/(logs|usage)$/.test(path)
+      ? []
+      : request.method === 'GET' && list.test(path)
+        ? [one]
+        : one;
     response.end(JSON.stringify({ data, meta: { next_cursor: null, server_time: '2031-01-01T00:00:00Z' } }));
   };
   const server = await standIn(answer);
