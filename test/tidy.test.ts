@@ -64,8 +64,9 @@ const packageDoors: Readonly<Record<string, readonly string[]>> = {
   commander: ['src/cli/'],
   preact: ['src/dashboard/'],
   '@preact/': ['src/dashboard/'],
-  // Where MCP is spoken as a library: the control endpoint, and the demo's client. The calls of instances never are.
-  '@modelcontextprotocol/': ['src/api/mcp/', 'src/cli/demo-life.ts'],
+  // Where MCP is spoken as a library: the control endpoint, the demo's client, and where the API tries a tool. What
+  // clients call of instances never is.
+  '@modelcontextprotocol/': ['src/api/mcp/', 'src/api/visitor.ts', 'src/cli/demo-life.ts'],
 };
 
 function roomOf(path: string): string {

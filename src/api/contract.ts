@@ -555,6 +555,30 @@ export const logQuerySchema = z.strictObject({
   cursor: z.string().max(200).optional(),
 });
 
+const freeForm = z.record(z.string(), z.unknown());
+/** A tool as its server describes it: its words and its schema are the server's own. */
+export const toolSchema = z
+  .object({
+    name: z.string(),
+    title: z.string().optional(),
+    description: z.string().optional(),
+    input_schema: freeForm,
+    annotations: freeForm.optional(),
+  })
+  .meta({ id: 'Tool' });
+export type ToolView = z.infer<typeof toolSchema>;
+
+export const callToolSchema = z.strictObject({ arguments: freeForm.optional() });
+
+export const toolResultSchema = z
+  .object({
+    content: z.array(freeForm),
+    structured_content: z.unknown().optional(),
+    is_error: z.boolean().meta({ description: 'The tool, or its server, says that it failed' }),
+  })
+  .meta({ id: 'ToolResult' });
+export type ToolResultView = z.infer<typeof toolResultSchema>;
+
 /** The answer around one object. */
 export const dataOf = <T extends z.ZodType>(schema: T) => z.object({ data: schema });
 /** The answer around a list. */

@@ -3,7 +3,7 @@
 // database has neither, so an access token in an answer is never stored in the open, and only the same caller with
 // the same key can have it again. What was refused is not kept: nothing happened, and a retry may do better.
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { Fault } from '../base/errors.ts';
+import { type ErrorCode, Fault } from '../base/errors.ts';
 import type { Db } from '../db/pool.ts';
 import {
   claimIdempotencyKey,
@@ -79,9 +79,16 @@ export async function idempotently(
   return { ...answer, replayed: false };
 }
 
+const unsure: ReadonlySet<ErrorCode> = new Set([
+  'database_unavailable',
+  'internal',
+  'instance_unreachable',
+  'instance_timeout',
+]);
+
 /** Only of a refusal is it known that nothing happened. After any other failure the key stays taken. */
 function changedNothing(error: unknown): boolean {
-  return error instanceof Fault && error.code !== 'database_unavailable' && error.code !== 'internal';
+  return error instanceof Fault && !unsure.has(error.code);
 }
 
 function derive(request: IdempotentRequest): { readonly seal: Buffer; readonly mac: Buffer } {

@@ -41,7 +41,8 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
 /** What whoever asked is told of an error; what is ours to mend is logged with its cause. */
 export function toldFault(error: unknown, request: FastifyRequest, log: Logger): Fault {
   const fault = faultOf(error, request);
-  if (fault.status >= 500 && fault.status !== 503) {
+  // 502 and 504 are of instances, which are their owners' to mend.
+  if (fault.status === 500) {
     log.error(
       { err: error, request_id: request.id, method: request.method, route: request.routeOptions.url },
       'request failed',

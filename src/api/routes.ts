@@ -28,6 +28,7 @@ import { getHealth } from './report.ts';
 import { createLoginLink, endSession, getSession, openSession } from './session.ts';
 import { listSettings, putSetting } from './settings.ts';
 import { getSummary } from './summary.ts';
+import { callTool, listTools } from './tools.ts';
 import { createType, getType, listTypes, patchType, removeType, tryType } from './types.ts';
 import { getUsage, listAllUsage } from './usage.ts';
 import { createUser, getUser, listUsers, patchUser } from './users.ts';
@@ -76,6 +77,8 @@ export const routes: readonly Route[] = [
   ['GET', `${v1}/instances/:id/stats`, 'instances:read', getStats],
   ['GET', `${v1}/instances/:id/client-config`, 'instances:read', getClientConfig],
   ['GET', `${v1}/instances/:id/usage`, 'instances:read', getUsage],
+  ['GET', `${v1}/instances/:id/tools`, 'instances:read', listTools],
+  ['POST', `${v1}/instances/:id/tools/:name/call`, 'instances:write', callTool],
   ['GET', `${v1}/summary`, 'instances:read', getSummary],
   ['GET', `${v1}/health`, 'instances:read', getHealth],
   ['GET', `${v1}/usage`, 'instances:read', listAllUsage],

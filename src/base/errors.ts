@@ -74,6 +74,11 @@ export const errorRegistry = {
     title: 'Not possible in this status',
     remedy: 'docs/state-machine.md says what is possible in which status.',
   },
+  restart_required: {
+    status: 409,
+    title: 'The instance was started by another version of MiniMCP',
+    remedy: 'Restart it, and it can: "minimcp restart ID", or POST …/restart.',
+  },
   key_not_proved: {
     status: 409,
     title: 'No server became ready with the new API key',
@@ -145,6 +150,16 @@ export const errorRegistry = {
     status: 429,
     title: 'Too many starts are waiting',
     remedy: 'Wait for the time in Retry-After.',
+  },
+  instance_unreachable: {
+    status: 502,
+    title: 'The instance gave no answer that can be used',
+    remedy: '"minimcp logs ID" may say why; "minimcp restart ID" starts it again.',
+  },
+  instance_timeout: {
+    status: 504,
+    title: 'The instance did not answer in time',
+    remedy: 'What it was asked has been cancelled. "minimcp logs ID" may say what it waits for.',
   },
   no_port_free: {
     status: 503,

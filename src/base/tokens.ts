@@ -4,9 +4,10 @@ import { createHash, randomBytes } from 'node:crypto';
 
 /**
  * Access tokens reach one instance, API tokens the control API; a session's secret stands in a cookie, a login code opens
- * one session. The prefix keeps one from passing for the other.
+ * one session, and with a visitor's token the supervisor itself reaches an instance for a moment. The prefix keeps one
+ * from passing for the other.
  */
-export type TokenPrefix = 'mcp_' | 'mmt_' | 'mms_' | 'mml_';
+export type TokenPrefix = 'mcp_' | 'mmt_' | 'mms_' | 'mml_' | 'mmv_';
 
 /** A fresh token: the prefix and 32 random bytes in base64url. */
 export function newToken(prefix: TokenPrefix): string {

@@ -14,6 +14,8 @@ interface SendOptions {
   readonly body?: unknown;
   /** How long the API may hold the answer until the instance is running or failed, seconds. */
   readonly waitS?: number;
+  /** How long the work itself may take before there is an answer, seconds; default: at once. */
+  readonly worksS?: number;
 }
 
 interface Page<T> {
@@ -65,7 +67,9 @@ export function createApi(config: CliConfig, signal?: AbortSignal): Api {
   };
 
   const send = async <T>(method: Method, path: string, options: SendOptions = {}): Promise<T> => {
-    const timeout = AbortSignal.timeout(answerTimeoutMs + (options.waitS ?? 0) * 1_000);
+    const timeout = AbortSignal.timeout(
+      answerTimeoutMs + ((options.waitS ?? 0) + (options.worksS ?? 0)) * 1_000,
+    );
     const end = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
     const response = await request(method, path, {
       ...options,

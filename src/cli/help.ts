@@ -9,6 +9,7 @@ const meanings: Readonly<Record<string, string>> = {
   key: 'a setting: "minimcp settings get" lists them',
   kid: 'a master key: "minimcp keyring ls" lists them',
   token: 'an API token: its name, its id, or how it begins',
+  tool: 'one of its tools: "minimcp tools ID" lists them',
   name: 'what it is to be called',
   email: 'their e-mail address',
   value: 'JSON, or else text',

@@ -25,6 +25,7 @@ import { addShow } from './commands/show.ts';
 import { addStats } from './commands/stats.ts';
 import { addStatus } from './commands/status.ts';
 import { addTokens } from './commands/tokens.ts';
+import { addTools } from './commands/tools.ts';
 import { addTypes } from './commands/types.ts';
 import { addUsers } from './commands/users.ts';
 import { complete } from './complete.ts';
@@ -118,7 +119,7 @@ type Add = (program: Command, surroundings: Surroundings) => void;
 /** In the order in which somebody new needs them. */
 const groups: readonly (readonly [heading: string, ...adds: Add[]])[] = [
   ['The daemon of this machine:', addDaemon, addStatus, addDashboard, addDemo],
-  ['Instances:', addRun, addLs, addShow, addLogs, addStats, addChanges],
+  ['Instances:', addRun, addLs, addShow, addLogs, addStats, addTools, addChanges],
   ['Clients:', addConnect, addDisconnect, addConfig, addBridge],
   ['Types and keys:', addTypes, addKeys],
   ['You:', addMe, addTokens, addCompletion],

@@ -28,6 +28,7 @@ const remedies: Partial<Readonly<Record<ErrorCode, Remedy>>> = {
   email_taken: () => 'One user per address: "minimcp users ls" shows who has it.',
   name_taken: () => 'Choose another with --name; "minimcp ls --all" shows which has it.',
   illegal_in_status: (words) => `"minimcp show ${id(words)}" says where it stands.`,
+  restart_required: (words) => `Bring it to this version: "minimcp restart ${id(words)}".`,
   lease_over: (words) => `A new lease on the same URL: "minimcp renew ${id(words)}".`,
   unknown_type: () => '"minimcp types ls" lists the types there are.',
   type_disabled: (words) => `An admin can switch it on: "minimcp types enable ${type(words)}".`,
@@ -40,6 +41,10 @@ const remedies: Partial<Readonly<Record<ErrorCode, Remedy>>> = {
   quota_exceeded: () =>
     '"minimcp ls" shows what you have, "minimcp rm ID" makes room; an admin can allow more.',
   start_queue_full: () => 'Others are starting: try again in a moment.',
+  instance_unreachable: (words) =>
+    `"minimcp logs ${id(words)}" may say why; "minimcp restart ${id(words)}" starts it again.`,
+  instance_timeout: (words) =>
+    `What it was asked has been cancelled. What it wrote: "minimcp logs ${id(words)}".`,
   no_port_free: () => 'Wait for a lease to end; an admin sees with "minimcp ports" who holds them.',
   database_unavailable: () =>
     'Running instances go on. Try again; if it lasts, run "minimcp doctor" on the daemon\'s machine.',

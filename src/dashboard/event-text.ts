@@ -65,6 +65,7 @@ const ofInstances: Told = {
   deleted: () => 'Removed',
   token_changed: () => 'Given a new access token; the old one stopped working',
   key_rolled: ({ outcome }) => keyOutcomes[text(outcome) ?? ''] ?? 'Given a new API key',
+  tool_tried: ({ tool }) => `Tried ${text(tool) === undefined ? 'a tool' : `the tool ${tool}`}`,
   receipt: () => 'Ended for good, and proved so',
 };
 

@@ -4,8 +4,10 @@
 import { readInstance } from '../db/queries/instances.ts';
 import type { Instance } from '../domain/instance.ts';
 import type { Effect } from '../domain/lifecycle.ts';
+import type { Admitted } from '../runtime/driver.ts';
+import type { Visitor } from '../shim/contract.ts';
 import type { Outcome } from './apply.ts';
-import { type EffectsOptions, isHandle } from './effect-options.ts';
+import { type EffectsOptions, findHandle, isHandle } from './effect-options.ts';
 import { handOverKey } from './hand-over-key.ts';
 import { launch } from './launch.ts';
 import { setDeadline, settleEnd, terminate, wipe } from './teardown.ts';
@@ -17,6 +19,8 @@ export interface Effects {
   ended(id: string, generation: number): void;
   /** Gives a running shim its new access token. */
   replaceToken(row: Instance): Promise<void>;
+  /** Lets a visitor into a running instance; undefined where nothing of it is to be found on this machine. */
+  admit(row: Instance, visitor: Visitor): Promise<Admitted | undefined>;
   /** Has the shim of a running instance change to its owner's present API key. */
   handOverKey(row: Instance, signal: AbortSignal): ReturnType<typeof handOverKey>;
   /** Whether effects of this instance are under way. */
@@ -74,6 +78,10 @@ export function createEffects(options: EffectsOptions): Effects {
       options.changes.announce(row.id);
       if (isHandle(row.handle)) await options.driver.setToken(row.handle, row.access_token);
       else if (isAsleep(row)) await options.sleepers.listen(row);
+    },
+    async admit(row, visitor) {
+      const handle = await findHandle(options, row);
+      return handle === undefined ? undefined : options.driver.admit(handle, visitor);
     },
     handOverKey: (row, signal) => handOverKey(options, row, AbortSignal.any([signal, closing.signal])),
     busy: (id) => lanes.has(id),

@@ -16,6 +16,7 @@ import type { Occurrence } from './occurrence.ts';
 import { replaceKey } from './replace-key.ts';
 import { type RequestOptions, request } from './request.ts';
 import type { Actor, Manager, WithToken } from './types.ts';
+import { visit } from './visit.ts';
 
 export interface ManagerOptions extends RequestOptions {
   readonly apply: Apply;
@@ -83,6 +84,7 @@ export function createManager(options: ManagerOptions): Manager {
         id,
         signal,
       ),
+    visit: (actor, id, tool) => visit(options, actor, id, tool),
     queuePosition: options.queuePosition,
     settled: (id, ms, signal) => settled(options, id, ms, signal),
   };

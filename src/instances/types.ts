@@ -32,6 +32,15 @@ export type KeyReplaced =
   /** Its server goes on with the old one; what the other said last, redacted. */
   | { readonly outcome: 'refused'; readonly lastLines: readonly string[] };
 
+/** A way into a running instance for a moment, besides its access token. */
+export interface Visit {
+  /** On this machine. */
+  readonly url: string;
+  readonly token: string;
+  /** From now on the token opens nothing. Never rejects: it would have ended by itself. */
+  leave(): Promise<void>;
+}
+
 /**
  * Every change of an instance's status. Each method throws a Fault for what is refused: not_found for what is not
  * there or not the actor's, illegal_in_status, lease_over, quota_exceeded, no_port_free, api_key_required, and so on.
@@ -49,6 +58,8 @@ export interface Manager {
   newToken(actor: Actor, id: string): Promise<WithToken>;
   /** Has a running instance use its owner's present API key; calls do not notice, where its server allows that. */
   replaceKey(actor: Actor, id: string, signal: AbortSignal): Promise<KeyReplaced>;
+  /** Lets the supervisor into a running instance for its actor, to see its tools or to try the one that is named. */
+  visit(actor: Actor, id: string, tool?: string): Promise<Visit>;
   /** Which place its start has in the queue of this node, 1 being the next; null when it does not wait there. */
   queuePosition(id: string): number | null;
   /** Resolves with the row when it is running or at rest, or as it is after `ms`. */

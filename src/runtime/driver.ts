@@ -2,7 +2,7 @@
 // that cannot be reached is an exception, never "gone". Secret values appear in no handle, list, argument or error.
 import type { IsolationLevel, StopReason } from '../domain/instance.ts';
 import type { ServerType } from '../domain/server-type.ts';
-import type { ExitRecord, KeyChange, ShimState } from '../shim/contract.ts';
+import type { ExitRecord, KeyChange, ShimState, Visitor } from '../shim/contract.ts';
 
 /** Finds a generation again; plain JSON, kept in mcp_instances.handle. */
 export interface Handle {
@@ -92,6 +92,14 @@ export type Rekeyed =
   /** It can only be started again with it. */
   | { readonly outcome: 'unsupported' };
 
+export type Admitted =
+  /** Where its token opens the instance, from this machine. */
+  | { readonly outcome: 'admitted'; readonly url: string }
+  /** As many as may be are in. */
+  | { readonly outcome: 'full' }
+  /** A shim of another version: it knows no visitors. */
+  | { readonly outcome: 'unsupported' };
+
 export interface Capabilities {
   readonly isolation: IsolationLevel;
   /** Each level with why it cannot be had, or null when it can. */
@@ -133,6 +141,8 @@ export interface Driver {
   ): Promise<void>;
   /** Replaces the access token in the running shim. */
   setToken(handle: Handle, tokenSha256: string): Promise<void>;
+  /** Lets a visitor into a living generation for a short while, or sends it away. The access token is left alone. */
+  admit(handle: Handle, visitor: Visitor): Promise<Admitted>;
   /** Has a child with another API key take over in a living generation; calls do not notice. Idempotent by its version. */
   rekey(handle: Handle, key: KeyChange, signal: AbortSignal): Promise<Rekeyed>;
   /** CPU and memory of many generations at once. */

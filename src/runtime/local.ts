@@ -3,6 +3,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { ExitRecord } from '../shim/contract.ts';
+import { admitVisitor } from './admit.ts';
 import { removeHome } from './bundle.ts';
 import { groupMembers } from './cgroups.ts';
 import { createCompileCaches } from './compile-cache.ts';
@@ -109,6 +110,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
         lease: { remainingMs, expiresAt: expiresAt.toISOString() },
       }),
     setToken: (handle, tokenSha256) => tellShim(state, handle, { method: 'token', tokenSha256 }),
+    admit: (handle, visitor) => admitVisitor(state, handle, visitor),
     rekey: (handle, key, signal) => rekeyGeneration(state, handle, key, signal),
     async usage(handles) {
       const records = await Promise.all(handles.map((handle) => recordOf(state, handle)));

@@ -131,6 +131,14 @@ export interface KeyChange {
   readonly value: string;
 }
 
+/** Who may come in for a short while besides the holder of the access token. Never written down. */
+export interface Visitor {
+  /** SHA-256 of a token of its own, hex. */
+  readonly tokenSha256: string;
+  /** For how long; 0 sends it away. */
+  readonly remainingMs: number;
+}
+
 /** How far the last change of the API key has come. */
 export interface KeyRoll {
   readonly version: string;
@@ -205,11 +213,13 @@ export type ControlRequest =
   | { readonly id: number; readonly method: 'deadline'; readonly lease: Lease }
   | { readonly id: number; readonly method: 'token'; readonly tokenSha256: string }
   /** Begins to use another API key; how it goes is in the state. The key in use, or one too many, changes nothing. */
-  | { readonly id: number; readonly method: 'key'; readonly key: KeyChange };
+  | { readonly id: number; readonly method: 'key'; readonly key: KeyChange }
+  /** Lets a visitor in, of this generation only. Not known to shims older than it, which answer "malformed". */
+  | { readonly id: number; readonly method: 'visitor'; readonly visitor: Visitor };
 
 export type ControlReply =
   | { readonly id: number; readonly state: ShimState }
-  /** code: "fenced" (a newer epoch has spoken), "contract", "malformed". */
+  /** code: "fenced" (a newer epoch has spoken), "contract", "malformed", "full" (too many visitors). */
   | { readonly id: number; readonly error: { readonly code: string; readonly message: string } };
 
 /** Unasked messages of the shim, after `hello`. Hints: the state behind them can always be asked for. */

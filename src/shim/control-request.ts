@@ -53,9 +53,7 @@ export function readRequest(line: Buffer): ControlRequest | Problem {
     }
     case 'token': {
       const { tokenSha256 } = value;
-      if (typeof tokenSha256 !== 'string' || !/^[0-9a-f]{64}$/.test(tokenSha256)) {
-        return { id, problem: 'tokenSha256 must be 64 hexadecimal digits' };
-      }
+      if (!isSha256(tokenSha256)) return { id, problem: 'tokenSha256 must be 64 hexadecimal digits' };
       return { id, method, tokenSha256 };
     }
     case 'key': {
@@ -69,9 +67,19 @@ export function readRequest(line: Buffer): ControlRequest | Problem {
         return { id, problem: 'key.value must be a text' };
       return { id, method, key: { version, variable, value: key } };
     }
+    case 'visitor': {
+      const { tokenSha256, remainingMs } = (value.visitor ?? {}) as Record<string, unknown>;
+      if (!isSha256(tokenSha256)) return { id, problem: 'visitor.tokenSha256 must be 64 hexadecimal digits' };
+      if (!isDuration(remainingMs)) return { id, problem: 'visitor.remainingMs must be 0 or more' };
+      return { id, method, visitor: { tokenSha256, remainingMs } };
+    }
     default:
       return { id, problem: 'no such method' };
   }
+}
+
+function isSha256(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 }
 
 function isCount(value: unknown): value is number {

@@ -14,6 +14,7 @@ import {
   type KeyChange,
   type Lease,
   type ShimState,
+  type Visitor,
 } from './contract.ts';
 import { readRequest } from './control-request.ts';
 import { createFramer } from './framing.ts';
@@ -27,6 +28,8 @@ export interface ControlOptions {
   readonly onDeadline: (lease: Lease) => void;
   readonly onToken: (tokenSha256: string) => void;
   readonly onKey: (key: KeyChange) => void;
+  /** @returns false when there are too many */
+  readonly onVisitor: (visitor: Visitor) => boolean;
 }
 
 export interface Control {
@@ -93,6 +96,11 @@ export function createControl(options: ControlOptions): Control {
     return { code: 'fenced', message: `a supervisor of epoch ${highestEpoch} has taken over` };
   };
 
+  const refusedVisitor = (request: ControlRequest): Refusal | undefined =>
+    request.method !== 'visitor' || options.onVisitor(request.visitor)
+      ? undefined
+      : { code: 'full', message: 'too many visitors are in' };
+
   const answer = (request: ControlRequest): ShimState => {
     if (request.method === 'stop') options.onStop(request.reason, request);
     if (request.method === 'deadline') options.onDeadline(request.lease);
@@ -108,7 +116,7 @@ export function createControl(options: ControlOptions): Control {
       send(connection, { id: request.id, error: { code: 'malformed', message: request.problem } });
       return;
     }
-    const error = refusal(connection, request);
+    const error = refusal(connection, request) ?? refusedVisitor(request);
     send(connection, error ? { id: request.id, error } : { id: request.id, state: answer(request) });
   };
 

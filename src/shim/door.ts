@@ -7,6 +7,7 @@ import { isOpen } from './bridge/answers.ts';
 import type { Lease } from './contract.ts';
 import { check, type Gate, type TurnAway } from './gate.ts';
 import type { Door, DoorOptions } from './seams.ts';
+import { createVisitors } from './visitors.ts';
 
 /** Idle connections between requests; longer than most clients' pools, so that they are the ones to close. */
 const keepAliveMs = 65_000;
@@ -18,6 +19,7 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
     spec,
     token: Buffer.from(spec.tokenSha256, 'hex'),
     proved: null,
+    visitors: createVisitors(),
     hosts: new Set(),
     origins: new Set(spec.origins),
     leaseOver: spec.lease.remainingMs <= 0,
@@ -67,6 +69,7 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
       gate.token = Buffer.from(tokenSha256, 'hex');
       gate.proved = null;
     },
+    admit: (visitor) => gate.visitors.admit(visitor),
     setLease(lease: Lease) {
       cancelDeadline();
       gate.endedAt = lease.expiresAt;

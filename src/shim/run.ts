@@ -95,6 +95,7 @@ export function run(spec: LaunchSpec, first: Child): void {
     },
     onDeadline: setLease,
     onToken: (tokenSha256) => door.setToken(tokenSha256),
+    onVisitor: (visitor) => door.admit(visitor),
     onKey(key) {
       redact.learn(key.value);
       kept.changeKey(key);

@@ -1,7 +1,7 @@
 // How the parts of the shim meet: the process that holds the child on one side, the bridge that speaks MCP on the
 // other. Types only.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { LaunchSpec, Lease } from './contract.ts';
+import type { LaunchSpec, Lease, Visitor } from './contract.ts';
 
 /** The child's standard input as the bridge sees it. One per start of the child. */
 export interface ChildLink {
@@ -81,6 +81,8 @@ export interface Door {
   listen(): Promise<number>;
   /** The old token stops working at once. */
   setToken(tokenSha256: string): void;
+  /** Lets a visitor in besides the holder of the token. @returns false when there are too many */
+  admit(visitor: Visitor): boolean;
   /** A moved end; what clients are told once it is over. */
   setLease(lease: Lease): void;
   /** From now on requests are answered 410. */

@@ -106,6 +106,7 @@ export async function openApi(options: ApiHouseOptions = {}): Promise<ApiHouse> 
       follow: ({ row }) => changes.announce(row.id),
       ended: () => {},
       replaceToken: async () => {},
+      admit: async () => undefined,
       handOverKey: () => Promise.reject(new Error('nothing runs here')),
       busy: () => false,
       stop: async () => {},

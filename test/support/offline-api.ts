@@ -18,7 +18,14 @@ export async function offlineApi(registry = new Registry()): Promise<Api> {
   const away = () => Promise.reject(new Error('not here'));
   const manager = {
     ...{ create: away, stop: away, restart: away, restore: away, renew: away, extend: away },
-    ...{ remove: away, newToken: away, replaceKey: away, queuePosition: () => null, settled: away },
+    ...{
+      remove: away,
+      newToken: away,
+      replaceKey: away,
+      visit: away,
+      queuePosition: () => null,
+      settled: away,
+    },
   };
   return createApi({
     db,

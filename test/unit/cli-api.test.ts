@@ -33,6 +33,8 @@ const commands: Readonly<Record<string, string>> = {
   getInstanceStats: `stats ${id}`,
   getInstanceUsage: `stats ${id} --since 1h`,
   listUsage: 'stats',
+  listInstanceTools: `tools ${id}`,
+  callInstanceTool: `call ${id} echo --arguments {"message":"hi"}`,
   streamChanges: 'ls --watch',
   listApiKeys: 'keys ls',
   putApiKey: 'keys set github --from-env KEY',

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { defaultRestartPolicy } from '../../src/domain/restart.ts';
 import { type Bounds, contractVersion, defaultBounds, type LaunchSpec } from '../../src/shim/contract.ts';
 import { createDoor } from '../../src/shim/door.ts';
@@ -257,6 +257,62 @@ describe('the token', () => {
     door.setToken(sha256('new'));
     expect((await ask()).status).toBe(401);
     expect((await ask({ Authorization: 'Bearer new' })).status).toBe(200);
+  });
+});
+
+describe('a visitor', () => {
+  const visitor = (name: string, remainingMs: number) => ({ tokenSha256: sha256(name), remainingMs });
+  const as = (name: string) => ({ Authorization: `Bearer ${name}` });
+
+  it('comes in beside the holder of the token, until it is sent away', async () => {
+    const { ask, door } = await startDoor();
+    expect((await ask(as('guest'))).status).toBe(401);
+    expect(door.admit(visitor('guest', 60_000))).toBe(true);
+    expect((await ask(as('guest'))).status).toBe(200);
+    expect((await ask()).status).toBe(200);
+    expect((await ask(as('guest'))).status).toBe(200);
+    expect((await ask(as('other'))).status).toBe(401);
+    expect(door.admit(visitor('guest', 0))).toBe(true);
+    expect((await ask(as('guest'))).status).toBe(401);
+    expect((await ask()).status).toBe(200);
+  });
+
+  it('is out by itself when its time is over, and has a minute at most', async () => {
+    const { ask, door } = await startDoor();
+    door.admit(visitor('short', 50));
+    await expect.poll(async () => (await ask(as('short'))).status).toBe(401);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      door.admit(visitor('long', 3_600_000));
+      vi.advanceTimersByTime(59_000);
+      expect((await ask(as('long'))).status).toBe(200);
+      vi.advanceTimersByTime(1_001);
+      expect((await ask(as('long'))).status).toBe(401);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('is one of eight at most; who asks again is not counted twice', async () => {
+    const { ask, door } = await startDoor();
+    const names = Array.from({ length: 8 }, (_, at) => `guest-${at}`);
+    for (const name of names) expect(door.admit(visitor(name, 60_000))).toBe(true);
+    expect(door.admit(visitor('ninth', 60_000))).toBe(false);
+    expect((await ask(as('ninth'))).status).toBe(401);
+    expect(door.admit(visitor('guest-3', 60_000))).toBe(true);
+    door.admit(visitor('guest-0', 0));
+    expect(door.admit(visitor('ninth', 60_000))).toBe(true);
+    expect((await ask(as('ninth'))).status).toBe(200);
+  });
+
+  it('outlives a new access token, and no end of the lease', async () => {
+    const { ask, door } = await startDoor();
+    door.admit(visitor('guest', 60_000));
+    door.setToken(sha256('new'));
+    expect((await ask(as('guest'))).status).toBe(200);
+    expect((await ask()).status).toBe(401);
+    door.endLease();
+    expect((await ask(as('guest'))).status).toBe(410);
   });
 });
 
