@@ -77,7 +77,7 @@ export const errorRegistry = {
   restart_required: {
     status: 409,
     title: 'The instance was started by another version of MiniMCP',
-    remedy: 'Restart it, and it can: "minimcp restart ID", or POST …/restart.',
+    remedy: 'Restart it: "minimcp restart ID", or POST …/restart.',
   },
   key_not_proved: {
     status: 409,

@@ -153,6 +153,30 @@ describe('the tools of an instance', () => {
   }, 90_000);
 });
 
+describe('visits', () => {
+  it('are eight at once, and end with whoever asked', async () => {
+    const end = new AbortController();
+    const path = `/api/v1/instances/${instance.id}/tools/trigger-long-running-operation/call`;
+    const calls = Array.from({ length: 8 }, () =>
+      fetch(`${daemon.url()}${path}`, {
+        method: 'POST',
+        signal: end.signal,
+        headers: { authorization: `Bearer ${owner.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ arguments: { duration: 300, steps: 2 } }),
+      }).catch(() => undefined),
+    );
+    await expect.poll(async () => (await toolsOf(instance.id)).status, { timeout: 20_000 }).toBe(429);
+    const refused = await toolsOf(instance.id);
+    expect([refused.body.code, refused.headers.get('retry-after')]).toEqual(['rate_limited', '2']);
+    const client = await connectSdk(instance);
+    expect((await client.listTools()).tools.length).toBeGreaterThan(5);
+    await client.close();
+    end.abort();
+    await Promise.all(calls);
+    await expect.poll(async () => (await toolsOf(instance.id)).status, { timeout: 20_000 }).toBe(200);
+  }, 60_000);
+});
+
 describe('minimcp', () => {
   const line = (args: readonly string[], input?: string) =>
     commandLine(args, { url: daemon.url(), token: owner.token, ...(input === undefined ? {} : { input }) });
