@@ -234,6 +234,25 @@ describe('what can be done', { timeout: browserTestMs }, () => {
   });
 });
 
+describe('a tool', { timeout: browserTestMs }, () => {
+  it('is tried with a form drawn from its schema: what is missing is said at its field, then it answers', async () => {
+    const { id } = await create('everything', 'tried');
+    const page = await browser.open(`#/instances/${id}?tab=tools&tool=get-sum`);
+    const first = page.locator('.tool input').first();
+    await first.waitFor();
+    await page.getByRole('button', { name: 'Call it' }).click();
+    await expect.poll(() => first.getAttribute('aria-invalid'), patiently).toBe('true');
+    await page.getByRole('link', { name: 'Echo' }).click();
+    await page.getByLabel('message').fill('good morning');
+    await page.getByRole('button', { name: 'Call it' }).click();
+    const result = page.locator('.tool-result');
+    await expect.poll(() => result.textContent(), patiently).toContain('Echo: good morning');
+    expect(await violations(page)).toEqual([]);
+    await page.context().close();
+    await remove(id);
+  });
+});
+
 describe('what is not as it should be', { timeout: browserTestMs }, () => {
   it('is said with what to do: a failed start, an id that is none, another’s instance, one that goes', async () => {
     const failed = await create('broken', 'fails');

@@ -1,6 +1,6 @@
 // Tries one tool: what it wants to be told, each in the field that suits it, and what it answered.
 import { useSignal } from '@preact/signals';
-import type { InstanceView } from '../../../api/contract.ts';
+import type { InstanceView, ToolResultView, ToolView } from '../../../api/contract.ts';
 import { send } from '../../api/client.ts';
 import { useAction } from '../../components/action.ts';
 import { Button } from '../../components/button.tsx';
@@ -8,28 +8,21 @@ import { FieldFrame, SelectField, TextField } from '../../components/fields.tsx'
 import { ErrorNotice, Notice } from '../../components/notices.tsx';
 import { may } from '../../session-state.ts';
 import { argumentsOf, type Filled, fieldsOf, isObject, parseJson, type SchemaField } from './schema-form.ts';
-import { type ToolAnswer, ToolResult } from './tool-result.tsx';
-
-export interface Tool {
-  readonly name: string;
-  readonly title?: string;
-  readonly description?: string;
-  readonly inputSchema?: unknown;
-}
+import { ToolResult } from './tool-result.tsx';
 
 interface ToolFormProps {
   readonly instance: InstanceView;
-  readonly tool: Tool;
+  readonly tool: ToolView;
 }
 
 /** The name of the one field of a schema that makes no form. */
 const whole = 'arguments';
 
 export function ToolForm({ instance, tool }: ToolFormProps) {
-  const fields = fieldsOf(tool.inputSchema);
+  const fields = fieldsOf(tool.input_schema);
   const typed = useSignal<Readonly<Record<string, string>>>({});
   const faults = useSignal<Filled['faults']>({});
-  const answer = useSignal<ToolAnswer | undefined>(undefined);
+  const answer = useSignal<ToolResultView | undefined>(undefined);
   const action = useAction();
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -44,7 +37,7 @@ export function ToolForm({ instance, tool }: ToolFormProps) {
     const path = `/instances/${instance.id}/tools/${encodeURIComponent(tool.name)}/call`;
     action.run(async () => {
       answer.value = undefined;
-      answer.value = await send<ToolAnswer>('POST', path, { arguments: filled.arguments });
+      answer.value = await send<ToolResultView>('POST', path, { arguments: filled.arguments });
     });
   };
   const draw = (field: SchemaField) => (

@@ -1,19 +1,14 @@
 // What a tool answered. It comes from a server that others wrote: text stays text, pictures are shown only from data and
 // only of image types, and nothing in it becomes a link or markup.
+import type { ToolResultView } from '../../../api/contract.ts';
 import { CopyButton } from '../../components/copy-button.tsx';
 import { Icon } from '../../components/icons.tsx';
 import { formatBytes } from '../../format.ts';
 import { plainText } from './log-text.ts';
 import { isObject } from './schema-form.ts';
 
-export interface ToolAnswer {
-  readonly content?: readonly unknown[];
-  readonly structuredContent?: unknown;
-  readonly isError?: boolean;
-}
-
-export function ToolResult({ answer }: { readonly answer: ToolAnswer }) {
-  const { content = [], structuredContent: structured, isError } = answer;
+export function ToolResult({ answer }: { readonly answer: ToolResultView }) {
+  const { content, structured_content: structured, is_error: isError } = answer;
   const json = JSON.stringify(answer, null, 2);
   return (
     <div class={isError ? 'tool-result failed' : 'tool-result'}>

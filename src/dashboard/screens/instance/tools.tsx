@@ -1,6 +1,6 @@
 // The tools of an instance, and one of them to try: a form drawn from its schema, and what it answered. The chosen tool
 // stands in the address; what was typed does not.
-import type { InstanceView } from '../../../api/contract.ts';
+import type { InstanceView, ToolView } from '../../../api/contract.ts';
 import { offers, startAgain } from '../../api/instance-actions.ts';
 import { BusyButton } from '../../components/button.tsx';
 import { EmptyState, ReadingView } from '../../components/notices.tsx';
@@ -8,7 +8,7 @@ import { hrefOf } from '../../hash.ts';
 import { useReading } from '../../reading.ts';
 import { place } from '../../router.ts';
 import { may } from '../../session-state.ts';
-import { type Tool, ToolForm } from './tool-form.tsx';
+import { ToolForm } from './tool-form.tsx';
 
 export function Tools({ instance }: { readonly instance: InstanceView }) {
   return instance.status === 'running' ? <Running instance={instance} /> : <AtRest instance={instance} />;
@@ -38,7 +38,7 @@ function AtRest({ instance }: { readonly instance: InstanceView }) {
 }
 
 function Running({ instance }: { readonly instance: InstanceView }) {
-  const reading = useReading<readonly Tool[]>(`/instances/${instance.id}/tools`);
+  const reading = useReading<readonly ToolView[]>(`/instances/${instance.id}/tools`);
   return (
     <ReadingView reading={reading} what="Its tools">
       {(tools) => {
