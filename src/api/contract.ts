@@ -74,7 +74,9 @@ export const createInstanceSchema = z
     mcp_type: z.string().min(1).max(50),
     duration_minutes: minutes.optional(),
     name: nameSchema.optional(),
-    config: z.record(z.string(), z.unknown()).optional(),
+    config: z.record(z.string(), z.unknown()).optional().meta({
+      description: 'What the type asks for, by the name of the input; or under `environment` and `arguments`',
+    }),
     idle_minutes: z.number().min(0.01).max(525_600).optional().meta({
       description: 'Stop its processes after so many minutes without a request; the next request wakes it',
     }),

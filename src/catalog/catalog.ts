@@ -60,7 +60,7 @@ export interface Catalog {
   /** Whether its package is here; when not, and it can be fetched, that is begun. */
   available(type: ServerType): Promise<boolean>;
   /** @throws Fault invalid_field */
-  checkConfig(type: ServerType, config: Record<string, unknown>): void;
+  checkConfig(type: ServerType, config: Record<string, unknown>): Record<string, unknown>;
   /** Stores the verdict on a type's era, for the version it was found with. */
   setEra(type: ServerType, era: ServerType['era']): Promise<void>;
   /** Resolves when what was begun in the background is done. */

@@ -1,5 +1,5 @@
-// Whether what an owner said for an instance is what its type asks for. Pure. Nothing a type does not declare gets in:
-// no further variables, no further arguments.
+// Whether what an owner said for an instance is what its type asks for, and where each of it goes. Pure. Nothing a type
+// does not declare gets in: no further variables, no further arguments.
 import { z } from 'zod';
 import { Fault, type FieldError } from '../base/errors.ts';
 import type { ServerType, TypeInput } from '../domain/server-type.ts';
@@ -14,9 +14,14 @@ const configSchema = z.strictObject({
   arguments: z.record(z.string(), z.union([value, z.array(value).max(100)])).optional(),
 });
 
-/** @throws Fault invalid_field with a pointer for each part that is refused */
-export function checkConfig(type: ServerType, config: Record<string, unknown>): void {
-  const parsed = configSchema.safeParse(config);
+/**
+ * What is kept of it: variables under `environment`, arguments under `arguments`. An input may also be said by its name
+ * alone, so that whoever asks need not know which of the two it is.
+ * @throws Fault invalid_field with a pointer for each part that is refused
+ */
+export function checkConfig(type: ServerType, config: Record<string, unknown>): Record<string, unknown> {
+  const sorted = sortedOut(type, config);
+  const parsed = configSchema.safeParse(sorted);
   if (!parsed.success) {
     throw refuse(
       parsed.error.issues.map(({ path, message }) => ({ pointer: pointerTo(...path.map(String)), message })),
@@ -31,6 +36,24 @@ export function checkConfig(type: ServerType, config: Record<string, unknown>): 
     for (const input of offered) errors.push(...badValues(input, part, given[part][input.name]));
   }
   if (errors.length > 0) throw refuse(errors);
+  return sorted;
+}
+
+/** Puts inputs that are said by name alone where they belong. What the type does not declare stays, to be refused. */
+function sortedOut(type: ServerType, config: Record<string, unknown>): Record<string, unknown> {
+  const slots = new Set(slotNames(type));
+  const declared = new Set(type.inputs.map(({ name }) => name));
+  const isNamed = ([key, said]: readonly [string, unknown]): boolean =>
+    declared.has(key) && (typeof said === 'string' || Array.isArray(said));
+  const entries = Object.entries(config);
+  const sorted = Object.fromEntries(entries.filter((entry) => !isNamed(entry)));
+  for (const part of ['environment', 'arguments'] as const) {
+    const said = sorted[part] ?? {};
+    const named = entries.filter(isNamed).filter(([key]) => slots.has(key) === (part === 'arguments'));
+    if (named.length > 0 && typeof said === 'object')
+      sorted[part] = { ...said, ...Object.fromEntries(named) };
+  }
+  return sorted;
 }
 
 type Part = 'environment' | 'arguments';

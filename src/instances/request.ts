@@ -41,8 +41,8 @@ export interface RequestCatalog {
   get(name: string): Promise<ServerType | undefined>;
   getById(id: string): Promise<ServerType | undefined>;
   available(type: ServerType): Promise<boolean>;
-  /** Throws invalid_field for inputs the type does not declare. */
-  checkConfig(type: ServerType, config: Record<string, unknown>): void;
+  /** What to keep of it; throws invalid_field for inputs the type does not declare. */
+  checkConfig(type: ServerType, config: Record<string, unknown>): Record<string, unknown>;
 }
 
 /**
@@ -58,8 +58,7 @@ export async function request(options: RequestOptions, actor: Actor, input: Crea
     input.minutes ?? Math.min(await options.settings.defaultMinutes(), type.max_duration_minutes);
   const fault = refuseDuration(minutes, type.max_duration_minutes);
   if (fault !== undefined) throw fault;
-  const config = input.config ?? {};
-  options.catalog.checkConfig(type, config);
+  const config = options.catalog.checkConfig(type, input.config ?? {});
   const apiKeyId = type.key_variable === null ? null : await options.findKey(userId, type.id);
   if (type.key_variable !== null && apiKeyId === null) {
     throw fieldFault(

@@ -183,6 +183,22 @@ describe('what an owner says', () => {
     checkConfig(fixtureType, {});
   });
 
+  it('is sorted into variables and arguments where an input is said by its name alone', () => {
+    expect(checkConfig(type, { NEEDED: 'x', dir: ['a'], environment: { COLOUR: 'red' } })).toEqual({
+      environment: { COLOUR: 'red', NEEDED: 'x' },
+      arguments: { dir: ['a'] },
+    });
+    expect(pointersOf(() => checkConfig(type, { NEEDED: 'x', KEY: 'x', LD_PRELOAD: 'x' }))).toEqual([
+      '/config',
+    ]);
+    expect(pointersOf(() => checkConfig(type, { NEEDED: 'x', KEY: 'x' }))).toEqual([
+      '/config/environment/KEY',
+    ]);
+    expect(pointersOf(() => checkConfig(type, { NEEDED: 'x', environment: 'x' }))).toEqual([
+      '/config/environment',
+    ]);
+  });
+
   it.each<[string, Record<string, unknown>, string]>([
     [
       'a variable nobody declared',

@@ -13,7 +13,7 @@ import type { Reading } from '../../reading.ts';
 import { linkIfThere } from '../../router.ts';
 import { Created } from './created.tsx';
 import { KeyNotice } from './key-notice.tsx';
-import { faultsOf, TypeInputs, valuesOf } from './type-inputs.tsx';
+import { faultsOf, refusalsOf, TypeInputs, valuesOf } from './type-inputs.tsx';
 
 interface CreateDialogProps {
   readonly types: Reading<readonly McpTypeView[]>;
@@ -116,7 +116,7 @@ function CreateForm({ types, wanted, onClose, onCreated }: CreateFormProps) {
         <TypeInputs
           type={type}
           values={inputs.value}
-          faults={faults.value}
+          faults={{ ...refusalsOf(type, problem), ...faults.value }}
           onValue={(input, value) => {
             inputs.value = { ...inputs.value, [input]: value };
           }}

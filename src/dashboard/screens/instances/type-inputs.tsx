@@ -1,6 +1,7 @@
 // The fields a type asks for: a choice for choices, text otherwise. Secrets are not among them: they are stored as API
 // keys, never typed into an instance.
 import type { McpTypeView } from '../../../api/contract.ts';
+import type { ApiProblem } from '../../api/problem.ts';
 import { SelectField, TextField } from '../../components/fields.tsx';
 
 type Input = McpTypeView['inputs'][number];
@@ -44,6 +45,18 @@ export function TypeInputs({ type, values, faults, onValue }: TypeInputsProps) {
 export function faultsOf(type: McpTypeView, values: Values): Values {
   const missing = typed(type).filter((input) => input.is_required && valueFor(input, values).trim() === '');
   return Object.fromEntries(missing.map(({ name }) => [`input ${name}`, `${name} is needed.`]));
+}
+
+/** What the API refused, by `input NAME`. */
+export function refusalsOf(type: McpTypeView, problem: ApiProblem | undefined): Values {
+  return Object.fromEntries(
+    typed(type).flatMap(({ name }) => {
+      const message =
+        problem?.fieldMessage(`/config/environment/${name}`) ??
+        problem?.fieldMessage(`/config/arguments/${name}`);
+      return message === undefined ? [] : [[`input ${name}`, message]];
+    }),
+  );
 }
 
 /** What to send: only what was typed, so that the defaults stay the type's. */
