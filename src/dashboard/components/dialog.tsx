@@ -22,7 +22,7 @@ export function Dialog({ title, onClose, isSticky = false, children }: DialogPro
     dialog?.showModal();
     // Not the button that closes it, which the browser would take: the first field, or else the way back.
     dialog
-      ?.querySelector<HTMLElement>('.dialog-body :is(input, select), .dialog-foot :is(button, a)')
+      ?.querySelector<HTMLElement>('.dialog-body :is(input, select, textarea), .dialog-foot :is(button, a)')
       ?.focus();
     return () => dialog?.close();
   }, []);

@@ -4,7 +4,7 @@ import { Section, Sheet } from '../../components/sheet.tsx';
 import { type Column, Table } from '../../components/table.tsx';
 import { formatMinutes } from '../../format.ts';
 import { hrefOf } from '../../hash.ts';
-import { eraOf, networkOf } from './words.ts';
+import { eraOf, limitWord, networkOf } from './words.ts';
 
 export function TypeFacts({ type }: { readonly type: TypeView }) {
   const hosts = type.egress_hosts.join(', ');
@@ -15,7 +15,7 @@ export function TypeFacts({ type }: { readonly type: TypeView }) {
         ['Package', <code>{`${type.package}@${type.version}`}</code>],
         ['Installed here', type.available ? 'yes' : <span class="bad">no</span>],
         ['Speaks', `${type.transport}, ${eraOf(type)}`],
-        ['May reach', hosts ? `${networkOf(type)}: ${hosts}` : networkOf(type)],
+        ['May reach', type.egress === 'allow-list' && hosts ? hosts : networkOf(type)],
         ['Longest lease', formatMinutes(type.max_duration_minutes)],
         [
           'Sleeps when idle',
@@ -75,7 +75,7 @@ export function Limits({ type }: { readonly type: TypeView }) {
     <Section title="What it may use">
       <Sheet
         facts={limits.map(([name, value]) => [
-          name.replaceAll('_', ' '),
+          limitWord(name),
           typeof value === 'object' ? JSON.stringify(value) : String(value),
         ])}
       />

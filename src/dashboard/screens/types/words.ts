@@ -14,3 +14,9 @@ export function networkOf({ egress }: TypeView): string {
 export function eraOf({ era }: TypeView): string {
   return era === 'unknown' ? 'revision not known yet' : `${era} revision`;
 }
+
+/** `open_files`: Open files. */
+export function limitWord(name: string): string {
+  if (name === 'cpu') return 'CPU cores';
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll('_', ' ');
+}
