@@ -5,6 +5,7 @@ import type { SessionView } from '../api/contract.ts';
 import { get, send } from './api/client.ts';
 import { type ApiProblem, problemOf } from './api/problem.ts';
 import { hrefOf, parseHash } from './hash.ts';
+import { go } from './router.ts';
 import { endedBecause, session } from './session-state.ts';
 
 export type Credentials = { readonly login_code: string } | { readonly api_token: string };
@@ -28,7 +29,7 @@ export async function logOut(): Promise<void> {
 export function takeLoginCode(): string | undefined {
   const { path, query } = parseHash(location.hash);
   if (path !== '/login') return undefined;
-  history.replaceState(null, '', hrefOf('/'));
+  go(hrefOf('/'), { replace: true });
   return query.code;
 }
 
