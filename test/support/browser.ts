@@ -34,6 +34,8 @@ export interface OpenOptions {
 export interface TestBrowser {
   /** What no page may do: throw, or ask for what its Content-Security-Policy forbids. */
   readonly faults: readonly string[];
+  /** A page of the daemon's, at no place yet, with nobody logged in. */
+  fresh(options?: Omit<OpenOptions, 'token'>): Promise<Page>;
   /** A page at this hash, logged in with a one-time link, as a reader would be. */
   open(hash: string, options?: OpenOptions): Promise<Page>;
   /** Keeps a picture of the whole page (or of the window) as an artefact. @returns its path */
@@ -63,24 +65,26 @@ export async function startBrowser(daemon: Daemon): Promise<TestBrowser> {
   await buildPage();
   const browser = await launch();
   const faults: string[] = [];
+  const fresh = async (options: OpenOptions = {}): Promise<Page> => {
+    const { theme = 'light', width = 1_280, height = width < 600 ? 740 : 800 } = options;
+    const context = await browser.newContext({
+      viewport: { width, height },
+      colorScheme: theme,
+      reducedMotion: 'reduce',
+      baseURL: daemon.url(),
+    });
+    context.setDefaultTimeout(waitMs);
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: daemon.url() });
+    const page = await context.newPage();
+    watch(page, faults);
+    return page;
+  };
   return {
     faults,
+    fresh,
     async open(hash, options = {}) {
-      const { theme = 'light', width = 1_280, height = width < 600 ? 740 : 800 } = options;
-      const context = await browser.newContext({
-        viewport: { width, height },
-        colorScheme: theme,
-        reducedMotion: 'reduce',
-        baseURL: daemon.url(),
-      });
-      context.setDefaultTimeout(waitMs);
-      await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: daemon.url() });
-      const page = await context.newPage();
-      watch(page, faults);
-      const token = options.token ?? daemon.adminToken;
-      const link = await daemon.call<{ url: string }>('POST', '/login-links', undefined, token);
-      if (link.status !== 201) throw new Error(`no login link: ${JSON.stringify(link.body)}`);
-      await page.goto(`/${new URL(link.body.data.url).hash}`);
+      const page = await fresh(options);
+      await page.goto(await loginPath(daemon, options.token));
       await page.locator('.shell h1').waitFor();
       if (hash !== '') await page.goto(`/${hash}`);
       return page;
@@ -94,6 +98,13 @@ export async function startBrowser(daemon: Daemon): Promise<TestBrowser> {
     },
     close: () => browser.close(),
   };
+}
+
+/** The path of a link that logs in once. @param token whose API token; default: the admin's */
+export async function loginPath(daemon: Daemon, token = daemon.adminToken): Promise<string> {
+  const link = await daemon.call<{ url: string }>('POST', '/login-links', undefined, token);
+  if (link.status !== 201) throw new Error(`no login link: ${JSON.stringify(link.body)}`);
+  return `/${new URL(link.body.data.url).hash}`;
 }
 
 async function launch(): Promise<Browser> {
