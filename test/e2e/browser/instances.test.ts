@@ -157,13 +157,13 @@ describe('the list', { timeout: browserTestMs }, () => {
       ...{ end: `-interval '1 hour'`, age: `interval '2 days'` },
     });
     const page = await browser.open('#/instances', { token: reader.token });
-    const views: [string, string[]][] = [];
+    const views = new Map<string, string[]>();
     /** Waits for the rows that are expected, and remembers them with their address. */
     const sees = async (count: number, first: string): Promise<void> => {
       await expect
         .poll(async () => [(await names(page)).length, (await names(page))[0]], patiently)
         .toEqual([count, first]);
-      views.push([hashOf(page), await names(page)]);
+      views.set(hashOf(page), await names(page));
     };
     const counted = async (label: string): Promise<string | null> =>
       page.locator('.count', { hasText: label }).locator('b').textContent();
