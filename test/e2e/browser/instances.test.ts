@@ -18,6 +18,7 @@ import {
 } from '../../support/browser.ts';
 import { connectSdk } from '../../support/clients.ts';
 import { type Daemon, startDaemon } from '../../support/daemon.ts';
+import { addGreeter, addRows, createBelievable, type Person } from '../../support/listed.ts';
 import { root } from '../../support/source.ts';
 
 let daemon: Daemon;
@@ -31,7 +32,6 @@ afterAll(async () => {
   await daemon?.dispose();
 }, browserTestMs);
 
-type Person = Awaited<ReturnType<Daemon['user']>>;
 const dialog = (page: Page): Locator => page.getByRole('dialog');
 const press = (page: Page, name: string): Promise<void> =>
   page.getByRole('button', { name, exact: true }).click();
@@ -52,26 +52,6 @@ async function shows(page: Page, name: string, status: string): Promise<void> {
   await expect
     .poll(() => statusOf(page, name).textContent(), { timeout: 30_000 })
     .toMatch(new RegExp(`^${status}`));
-}
-
-/** Instances at rest, straight into the table, the first the newest; `n` in SQL counts them from 1. */
-async function addRows(owner: Person, count: number, sql: Readonly<Record<string, string>>): Promise<void> {
-  const {
-    name,
-    type = `'memory'`,
-    status = `'disconnected'`,
-    reason = `'user'`,
-    end = `interval '2 hours'`,
-    age = `interval '1 day'`,
-  } = sql;
-  await daemon.database.db.query(
-    `INSERT INTO mcp_instances (user_id, mcp_type_id, node_id, name, access_token, access_url, status, stop_reason,
-       created_at, expires_at)
-     SELECT $1, (SELECT id FROM mcp_types WHERE name = ${type}), 'test', ${name}, encode(sha256(gen_random_uuid()::text::bytea), 'hex'),
-       'http://127.0.0.1:1/mcp', ${status}, ${reason}, now() - ${age} - n * interval '1 minute', now() + ${end}
-     FROM generate_series(1, $2::int) AS n`,
-    [owner.id, count],
-  );
 }
 
 describe('logging in', { timeout: browserTestMs }, () => {
@@ -151,8 +131,8 @@ describe('logging in', { timeout: browserTestMs }, () => {
 describe('the list', { timeout: browserTestMs }, () => {
   it('has filter, search, order and page in its address: a reload and the back button give the same', async () => {
     const reader = await daemon.user('reader');
-    await addRows(reader, 60, { name: `'row-' || lpad(n::text, 3, '0')` });
-    await addRows(reader, 3, {
+    await addRows(daemon, reader, 60, { name: `'row-' || lpad(n::text, 3, '0')` });
+    await addRows(daemon, reader, 3, {
       ...{ name: `'over-' || n`, type: `'everything'`, status: `'expired'`, reason: `'expired'` },
       ...{ end: `-interval '1 hour'`, age: `interval '2 days'` },
     });
@@ -225,7 +205,7 @@ describe('the list', { timeout: browserTestMs }, () => {
     const call = (method: string, path: string) => daemon.call(method, path, undefined, owner.token);
     await call('POST', `/instances/${id}/stop`);
     await shows(page, 'watched', 'disconnectedstopped by hand');
-    await addRows(owner, 1, { name: `'unseen'` });
+    await addRows(daemon, owner, 1, { name: `'unseen'` });
     const { id: second } = await create(owner, 'memory', 'newcomer');
     await shows(page, 'newcomer', 'running');
     await call('DELETE', `/instances/${second}`);
@@ -325,7 +305,7 @@ describe('what can be done in the list', { timeout: 2 * browserTestMs }, () => {
 describe('asking for a new one', { timeout: browserTestMs }, () => {
   it('asks what the type wants to be told, says what is wrong at its field, and gives URL and token once', async () => {
     const owner = await daemon.user('asker');
-    await addGreeter();
+    await addGreeter(daemon);
     const page = await browser.open('#/instances', { token: owner.token });
     await press(page, 'Ask for the first one');
     const ask = () => dialog(page).getByRole('button', { name: 'Ask for it' }).click();
@@ -391,7 +371,7 @@ describe('asking for a new one', { timeout: browserTestMs }, () => {
 describe('how it looks', { timeout: 3 * browserTestMs }, () => {
   it('has no fault for axe and fits the window, in both themes and at 360 px', async () => {
     const owner = await daemon.user('looked-at');
-    await createBelievable(owner);
+    await createBelievable(daemon, owner);
     const page = await browser.fresh();
     const look = async (what: string): Promise<void> => {
       for (const [theme, width, height] of looks) {
@@ -426,7 +406,7 @@ describe('a supervisor that is killed under the open page', { timeout: browserTe
   it('is missed in words, and when it is back the page catches up by itself', async () => {
     const owner = await daemon.user('patient');
     const { id } = await create(owner, 'memory', 'survivor');
-    await addRows(owner, 1, { name: `'there-before'` });
+    await addRows(daemon, owner, 1, { name: `'there-before'` });
     const page = await browser.open('#/instances', { token: owner.token });
     const connection = page.locator('.connection');
     await shows(page, 'survivor', 'running');
@@ -438,7 +418,7 @@ describe('a supervisor that is killed under the open page', { timeout: browserTe
     await page.getByText('Could not stop survivor').waitFor();
     await page.locator('.toast').getByText('This page comes back by itself.').waitFor();
     expect(await names(page)).toEqual(['survivor', 'there-before']);
-    await addRows(owner, 1, { name: `'came-meanwhile'` });
+    await addRows(daemon, owner, 1, { name: `'came-meanwhile'` });
     await daemon.database.db.query(
       `UPDATE mcp_instances SET deleted_at = now() WHERE user_id = $1 AND name = 'there-before'`,
       [owner.id],
@@ -471,7 +451,7 @@ const pictureOf = (name: string): string => join(root, 'docs', 'pictures', `${na
 
 async function takePictures(): Promise<void> {
   const owner = await daemon.user('alex');
-  const { id } = await createBelievable(owner);
+  const { id } = await createBelievable(daemon, owner);
   const page = await browser.open('#/instances', { token: owner.token, width: 1_024, height: 600 });
   /** Without the bar on top, which would be a fifth of their bytes. */
   const take = (name: string, height: number) =>
@@ -494,53 +474,3 @@ const looks = [
   ['dark', 1_280, 800],
   ['light', 1_280, 800],
 ] as const;
-
-/** Instances in four states under names as people give them; what runs has a course of what it used. */
-async function createBelievable(owner: Person): Promise<InstanceView> {
-  const memory = await create(owner, 'memory', 'team-memory', 210);
-  const at = `'github'`;
-  await addRows(owner, 1, {
-    name: `'issue-triage'`,
-    type: at,
-    end: `interval '5 hours'`,
-  });
-  await addRows(owner, 1, { name: `'release-notes'`, type: at, status: `'error'`, reason: `'start_failed'` });
-  await addRows(owner, 1, {
-    ...{ name: `'paper-drafts'`, type: `'filesystem'`, status: `'expired'`, reason: `'expired'` },
-    end: `-interval '3 hours'`,
-  });
-  await daemon.database.db.query(
-    `UPDATE mcp_instances SET created_at = created_at - interval '80 minutes', ready_at = ready_at - interval '80 minutes',
-       last_accessed = now() - interval '3 minutes' WHERE user_id = $1 AND status = 'running'`,
-    [owner.id],
-  );
-  await daemon.database.db.query(
-    `INSERT INTO instance_usage (instance_id, at, generation, cpu_percent, memory_bytes)
-     SELECT i.id, date_trunc('minute', now()) - n * interval '1 minute', 1, 5 + 4 * sin(n / 3.0 + length(i.name)) + (n * 7 % 5), (60 + length(i.name) * 2) * 1000000 - n * 300000 + n % 4 * 900000
-     FROM mcp_instances AS i, generate_series(1, 80) AS n WHERE i.user_id = $1 AND i.status = 'running'`,
-    [owner.id],
-  );
-  return memory;
-}
-
-/** A type that asks for two things, on the package of `everything`, whose tool get-env shows what it was told. */
-async function addGreeter(): Promise<void> {
-  const { version } = (await daemon.call<{ version: string }>('GET', '/mcp-types/everything')).body.data;
-  const answer = await daemon.call('POST', '/mcp-types?enable=true', {
-    ...{ name: 'test.fixtures/greeter', title: 'Greeter', description: 'Greets', version },
-    packages: [
-      {
-        registryType: 'npm',
-        identifier: '@modelcontextprotocol/server-everything',
-        version,
-        transport: { type: 'stdio' },
-        environmentVariables: [
-          { name: 'GREETING', description: 'What to say', isRequired: true },
-          { name: 'TONE', description: 'How to say it', choices: ['soft', 'loud'] },
-        ],
-      },
-    ],
-    _meta: { 'dev.minimcp/type': { name: 'greeter', script: 'dist/index.js', max_duration_minutes: 60 } },
-  });
-  expect(answer).toMatchObject({ status: 201 });
-}
