@@ -246,6 +246,6 @@ describe('a shim', () => {
 
 describe('in the end', () => {
   it('no directory of an instance is left', async () => {
-    await expect.poll(() => readdirSync(join(daemon.dataDir, 'instances')), { timeout: 20_000 }).toEqual([]);
-  }, 30_000);
+    await expect.poll(() => readdirSync(join(daemon.dataDir, 'instances')), { timeout: 60_000 }).toEqual([]);
+  }, 70_000);
 });
