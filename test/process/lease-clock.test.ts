@@ -206,7 +206,7 @@ describe('without a supervisor', () => {
     const held = holdStatements(proxy).follow(extended.id);
     const written = held.holdAt({
       step: {
-        sql: 'COMMIT of INSERT INTO mcp_events (id, mcp_instance_id, user_id, actor_id, event_type, even (1)',
+        sql: 'COMMIT of WITH written AS ( INSERT INTO mcp_events (id, mcp_instance_id, user_id, actor_id (1)',
         turn: 1,
         isIdle: false,
       },
