@@ -31,8 +31,8 @@ export interface Fence {
 
 export interface Db extends Queryable {
   /**
-   * Runs `fn` in a transaction; with a fence, every write in it is void if the node has a newer epoch. `fn` runs a second
-   * time when PostgreSQL chose its transaction to end a deadlock: nothing of the first is kept.
+   * Runs `fn` in a transaction; with a fence, every write in it is void if the node has a newer epoch. `fn` runs again
+   * when PostgreSQL chose its transaction to end a deadlock: nothing of the time before is kept.
    */
   tx<T>(fn: (tx: Tx) => Promise<T>, fence?: Fence): Promise<T>;
   /** Runs `fn` in a transaction under the API's own role, where row-level security shows only what `principal` may see. */
@@ -54,6 +54,9 @@ export interface DbOptions {
   readonly statementTimeoutMs: number;
   readonly onError: (error: Error) => void;
 }
+
+/** How often a transaction is run again that was given up to end a deadlock: who tries again can be chosen again. */
+const deadlockRetries = 3;
 
 /** Opens the pool. Connects lazily: a database that is away shows at the first query. */
 export function openDb(options: DbOptions): Db {
@@ -93,11 +96,12 @@ export function openDb(options: DbOptions): Db {
   };
 
   const run = async <T>(fn: (tx: Tx) => Promise<T>, before: (tx: Tx) => Promise<void>): Promise<T> => {
-    try {
-      return await runOnce(fn, before);
-    } catch (error) {
-      if (!isDeadlock(error)) throw error;
-      return runOnce(fn, before);
+    for (let retries = deadlockRetries; ; retries -= 1) {
+      try {
+        return await runOnce(fn, before);
+      } catch (error) {
+        if (!isDeadlock(error) || retries === 0) throw error;
+      }
     }
   };
 
