@@ -52,7 +52,7 @@ function bash(words: readonly string[], dataDir?: string): Promise<string[]> {
 
 describe('bash', { timeout: 60_000 }, () => {
   it.each([
-    ['commands', ['minimcp', 'st'], ['stats', 'status', 'stop']],
+    ['commands', ['minimcp', 'st'], ['status', 'stats', 'stop']],
     ['commands below others', ['minimcp', 'types', 'e'], ['enable']],
     ['options', ['minimcp', 'logs', 'x', '--fo'], ['--follow', '--format']],
     ['options that were not given yet', ['minimcp', 'logs', '--follow', '--fo'], ['--format']],
