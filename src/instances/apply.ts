@@ -13,6 +13,7 @@ import type { Occurrence } from './occurrence.ts';
 import { eventName, patchFor } from './patch.ts';
 import { holdQuota } from './quota.ts';
 import type { Actor } from './types.ts';
+import { notVisible } from './visible.ts';
 
 export interface Outcome {
   readonly row: Instance;
@@ -37,7 +38,7 @@ export function createApply(options: ApplyOptions): Apply {
     const pool = mayLease.includes(occurrence.event) ? await readPool(options) : undefined;
     return options.db.tx(async (tx) => {
       const timed = await lockInstance(tx, id);
-      if (timed === undefined || !mayTouch(timed.row, occurrence.actor)) throw notFound(id);
+      if (timed === undefined || !mayTouch(timed.row, occurrence.actor)) throw notVisible(id);
       const { row } = timed;
       const unchanged: Outcome = { row, effects: [], changed: false };
       if (occurrence.generation !== undefined && occurrence.generation !== row.generation) return unchanged;
@@ -145,10 +146,6 @@ async function write({ tx, timed, branch, occurrence, options, pool }: Writing):
 function portOf(accessUrl: string): number | null {
   const port = Number(URL.parse(accessUrl)?.port);
   return Number.isInteger(port) && port > 0 ? port : null;
-}
-
-function notFound(id: string): Fault {
-  return new Fault('not_found', `there is no instance ${id} that you may see`);
 }
 
 function leaseOver(row: Instance): Fault {

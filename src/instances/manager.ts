@@ -16,6 +16,7 @@ import type { Occurrence } from './occurrence.ts';
 import { replaceKey } from './replace-key.ts';
 import { type RequestOptions, request } from './request.ts';
 import type { Actor, Manager, WithToken } from './types.ts';
+import { notVisible, requireVisible } from './visible.ts';
 import { visit } from './visit.ts';
 
 export interface ManagerOptions extends RequestOptions {
@@ -91,13 +92,9 @@ export function createManager(options: ManagerOptions): Manager {
 }
 
 async function typeOf(options: ManagerOptions, actor: Actor, id: string): Promise<ServerType> {
-  const found = await readInstance(options.db, id);
-  const mine =
-    found !== undefined &&
-    found.row.deleted_at === null &&
-    (actor.role === 'admin' || found.row.user_id === actor.userId);
-  const type = mine ? await options.catalog.getById(found.row.mcp_type_id) : undefined;
-  if (type === undefined) throw new Fault('not_found', `there is no instance ${id} that you may see`);
+  const { row } = requireVisible(await readInstance(options.db, id), id, actor);
+  const type = await options.catalog.getById(row.mcp_type_id);
+  if (type === undefined) throw notVisible(id);
   return type;
 }
 
@@ -105,14 +102,7 @@ async function newAccessToken(options: ManagerOptions, actor: Actor, id: string)
   const accessToken = newToken('mcp_');
   const hash = hashToken(accessToken).toString('hex');
   const instance = await options.db.tx(async (tx) => {
-    const found = await lockInstance(tx, id);
-    if (
-      found === undefined ||
-      found.row.deleted_at !== null ||
-      (actor.role !== 'admin' && found.row.user_id !== actor.userId)
-    ) {
-      throw new Fault('not_found', `there is no instance ${id} that you may see`);
-    }
+    const found = requireVisible(await lockInstance(tx, id), id, actor);
     if (found.leaseOver)
       throw new Fault('lease_over', `the lease of "${found.row.name}" is over; renew it first`);
     await setAccessToken(tx, id, hash);

@@ -6,6 +6,7 @@ import { insertEvent } from '../db/queries/events.ts';
 import { readInstance, setApiKey } from '../db/queries/instances.ts';
 import type { Effects } from './effects.ts';
 import type { Actor, KeyReplaced } from './types.ts';
+import { requireVisible } from './visible.ts';
 
 export interface ReplaceKeyOptions {
   readonly db: Db;
@@ -21,13 +22,7 @@ export async function replaceKey(
   id: string,
   signal: AbortSignal,
 ): Promise<KeyReplaced> {
-  const row = (await readInstance(options.db, id))?.row;
-  if (
-    row === undefined ||
-    row.deleted_at !== null ||
-    (actor.role !== 'admin' && row.user_id !== actor.userId)
-  )
-    throw new Fault('not_found', `there is no instance ${id} that you may see`);
+  const { row } = requireVisible(await readInstance(options.db, id), id, actor);
   if (row.status !== 'running') throw new Fault('illegal_in_status', `"${row.name}" is ${row.status}`);
   const rekeyed = await options.effects.handOverKey(row, signal);
   if (rekeyed.outcome === 'unsupported') await options.restart(actor, id);

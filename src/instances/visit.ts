@@ -9,6 +9,7 @@ import type { Instance } from '../domain/instance.ts';
 import type { Admitted } from '../runtime/driver.ts';
 import type { Effects } from './effects.ts';
 import type { Actor, Visit } from './types.ts';
+import { requireVisible } from './visible.ts';
 
 export interface VisitOptions {
   readonly db: Db;
@@ -27,13 +28,7 @@ export async function visit(
   id: string,
   tool: string | undefined,
 ): Promise<Visit> {
-  const row = (await readInstance(options.db, id))?.row;
-  if (
-    row === undefined ||
-    row.deleted_at !== null ||
-    (actor.role !== 'admin' && row.user_id !== actor.userId)
-  )
-    throw new Fault('not_found', `there is no instance ${id} that you may see`);
+  const { row } = requireVisible(await readInstance(options.db, id), id, actor);
   if (row.status !== 'running') throw new Fault('illegal_in_status', whyNot(row));
   if (row.node_id !== options.nodeId)
     throw new Fault('instance_unreachable', `"${row.name}" runs on node ${row.node_id}: ask the API there`);

@@ -16,7 +16,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import { buildPage } from './built-page.ts';
 import type { Daemon } from './daemon.ts';
 import { root } from './source.ts';
@@ -146,3 +146,13 @@ export async function violations(page: Page, within?: string): Promise<string[]>
 export function overflows(page: Page): Promise<boolean> {
   return page.evaluate<boolean>('document.documentElement.scrollWidth > innerWidth');
 }
+
+/** The row of a table with this text. */
+export const row = (page: Page, name: string): Locator => page.getByRole('row', { name: new RegExp(name) });
+/** The dialog that is open. */
+export const dialog = (page: Page): Locator => page.getByRole('dialog');
+export const press = (page: Page, name: string | RegExp): Promise<void> =>
+  page.getByRole('button', { name }).click();
+/** Presses the button of the open dialog with exactly this name. */
+export const confirm = (page: Page, name: string): Promise<void> =>
+  dialog(page).getByRole('button', { name, exact: true }).click();

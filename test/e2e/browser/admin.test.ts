@@ -1,12 +1,15 @@
 // The screens beside the instances, in a real browser: types, keys, ports and settings, with all that can be done there; and
 // how every screen looks, in both themes and on a narrow window.
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiKeyView, McpTypeView, PortView, SettingView } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
+  confirm,
+  dialog,
   overflows,
   patiently,
+  press,
+  row,
   settled,
   startBrowser,
   type TestBrowser,
@@ -27,10 +30,6 @@ afterAll(async () => {
 
 const typeNamed = async (name: string): Promise<McpTypeView> =>
   (await daemon.call<McpTypeView>('GET', `/mcp-types/${name}`)).body.data;
-const row = (page: Page, name: string) => page.getByRole('row', { name: new RegExp(name) });
-const dialog = (page: Page) => page.getByRole('dialog');
-const press = (page: Page, name: string | RegExp) => page.getByRole('button', { name }).click();
-const confirm = (page: Page, name: string) => dialog(page).getByRole('button', { name, exact: true }).click();
 
 /** Everything on the screens, so that there is something to look at. */
 const places = [

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { InstanceView } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
+  dialog,
   loginPath,
   overflows,
   patiently,
@@ -32,7 +33,6 @@ afterAll(async () => {
   await daemon?.dispose();
 }, browserTestMs);
 
-const dialog = (page: Page): Locator => page.getByRole('dialog');
 const press = (page: Page, name: string): Promise<void> =>
   page.getByRole('button', { name, exact: true }).click();
 const row = (page: Page, name: string): Locator =>

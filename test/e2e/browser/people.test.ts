@@ -5,7 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiTokenView, UserView } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
+  confirm,
+  dialog,
   patiently,
+  press,
+  row,
   startBrowser,
   type TestBrowser,
   violations,
@@ -23,10 +27,6 @@ afterAll(async () => {
   await daemon?.dispose();
 }, browserTestMs);
 
-const row = (page: Page, name: string) => page.getByRole('row', { name: new RegExp(name) });
-const dialog = (page: Page) => page.getByRole('dialog');
-const press = (page: Page, name: string) => page.getByRole('button', { name }).click();
-const confirm = (page: Page, name: string) => dialog(page).getByRole('button', { name, exact: true }).click();
 const choose = async (page: Page, email: string, item: string): Promise<void> => {
   await press(page, `More for ${email}`);
   await page.getByRole('menuitem', { name: item }).click();
