@@ -3,18 +3,19 @@
 // and refuses, with what to do, where there is none.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import nodeModule, { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const built = join(root, 'dist', 'cli', 'main.js');
-const entry = existsSync(built) ? built : join(root, 'src', 'cli', 'main.ts');
+const self = fileURLToPath(import.meta.url);
+const root = join(dirname(self), '..');
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major > 24 || (major === 24 && minor >= 7)) {
-  process.argv.splice(1, 1, entry);
-  await import(entry);
+  // Beside the code and owned as it is: in the shared temporary directory, where Node would put it, another user of the
+  // machine could lay compiled code for us to run. Enabled here, in plain JavaScript, so that a warm start strips no types.
+  nodeModule.enableCompileCache(join(root, 'node_modules', '.cache', 'minimcp'));
+  await import('../src/cli/main.ts');
 } else {
   const node = bundledNode();
   if (node === undefined) {
@@ -24,7 +25,7 @@ if (major > 24 || (major === 24 && minor >= 7)) {
     );
     process.exit(1);
   }
-  const child = spawn(node, [entry, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = spawn(node, [self, ...process.argv.slice(2)], { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code ?? 1);

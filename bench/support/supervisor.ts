@@ -44,7 +44,7 @@ const readyMsMax = 60_000;
 /** Requests of `createMany` at a time; the supervisor lets in fewer. */
 const createdAtOnce = 8;
 const endMsMax = 60_000;
-const main = fileURLToPath(new URL('../../src/daemon/main.ts', import.meta.url));
+const bin = fileURLToPath(new URL('../../bin/minimcp.js', import.meta.url));
 
 /** Starts a supervisor in `scratch` with a pool of so many ports, `offset` ports above where the first one begins. */
 export async function startSupervisor(
@@ -76,7 +76,7 @@ export async function startSupervisor(
 
   const start = async (): Promise<number> => {
     const startMs = monotonicMs();
-    process_ = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    process_ = spawn(process.execPath, [bin, 'up'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     url = await untilReady(process_, output);
     return monotonicMs() - startMs;
   };

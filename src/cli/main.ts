@@ -1,11 +1,9 @@
-// The command line's entry. Hands the process's own environment, streams and signals to the program: the one place
-// of the CLI that touches them (process.env is read by daemon/config.ts; here it is only passed on).
-import { enableCompileCache } from 'node:module';
-
-enableCompileCache();
-const { readCliConfig } = await import('../daemon/config.ts');
-const { ExitCode } = await import('./exit-code.ts');
-const { runCommandLine } = await import('./program.ts');
+// The command line's entry, after bin/minimcp.js. Hands the process's own environment, streams and signals to the
+// program: the one place of the CLI that touches them (process.env is read by daemon/config.ts; here it is only passed
+// on).
+import { readCliConfig } from '../daemon/config.ts';
+import { ExitCode } from './exit-code.ts';
+import { runCommandLine } from './program.ts';
 
 const interruption = new AbortController();
 for (const [signal, code] of [

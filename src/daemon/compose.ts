@@ -285,7 +285,7 @@ async function furnish(
     requestDrain: async ({ endInstances }) => {
       node.drain();
       await setNodeState(db, nodeId, 'draining');
-      if (endInstances) void endEverything({ db, nodeId, apply, effects }).then(requestStop, requestStop);
+      if (endInstances) void endEverything({ db, nodeId, apply, effects, log }).then(requestStop);
     },
     node: { id: nodeId, version },
     pageDir: join(import.meta.dirname, '../../dist/dashboard'),

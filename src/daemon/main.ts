@@ -1,9 +1,6 @@
 // The supervisor's program: reads the configuration, brings up the database, composes the rooms, and says "ready" when
 // the API answers and recovery is done. SIGTERM and SIGINT stop it within 10 s and leave the shims running; a second
 // signal exits at once. Exit codes: 0 done, 1 failed, 2 wrong use, 75 try again.
-import { enableCompileCache } from 'node:module';
-import { argv } from 'node:process';
-import { pathToFileURL } from 'node:url';
 import { Fault, messageOf } from '../base/errors.ts';
 import { createLogger, type Logger } from '../base/log.ts';
 import { compose, type House } from './compose.ts';
@@ -17,7 +14,6 @@ const stopMsMax = 10_000;
 
 /** Runs the supervisor until it is told to stop. @returns the exit code */
 export async function runDaemon(env: NodeJS.ProcessEnv = process.env): Promise<number> {
-  enableCompileCache();
   let config: Config;
   try {
     config = readConfig(env, process.stdout.isTTY === true);
@@ -100,8 +96,4 @@ function exitCodeOf(error: unknown): number {
   if (!(error instanceof Fault)) return 1;
   if (error.code === 'config_invalid') return 2;
   return tryAgain.includes(error.code) ? 75 : 1;
-}
-
-if (argv[1] !== undefined && import.meta.url === pathToFileURL(argv[1]).href) {
-  process.exit(await runDaemon());
 }

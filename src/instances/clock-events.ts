@@ -1,6 +1,6 @@
 // What the passing of time does to instances: leases that end, and the warning before. Timers are hints; these sweeps,
 // run again and again, are the truth.
-import { sleep } from '../base/clock.ts';
+import { monotonicMs, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Db, Fence } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
@@ -34,20 +34,33 @@ export async function expireOverdue(options: ClockOptions): Promise<number> {
   return ids.length;
 }
 
-const endLooksMax = 600;
-const endLookMs = 100;
+const endMsMax = 60_000;
+const lookMs = { afterGood: 100, afterBad: 1_000 };
 
-/** Ends every instance of this node and resolves when none is at work, or after a minute. */
+/**
+ * Ends every instance of this node and resolves when none is at work, or after a minute. What fails (the database is
+ * away, somebody else was faster) is tried again at the next look, and keeps no other instance from its end.
+ */
 export async function endEverything(
-  options: Pick<ClockOptions, 'db' | 'nodeId' | 'apply' | 'effects'>,
+  options: Pick<ClockOptions, 'db' | 'nodeId' | 'apply' | 'effects' | 'log'>,
 ): Promise<void> {
-  for (let looks = 0; looks < endLooksMax; looks += 1) {
-    const rows = await listAtWork(options.db, options.nodeId);
-    if (rows.length === 0) return;
-    for (const { row } of rows.filter(({ row }) => row.status !== 'stopping')) {
-      options.effects.follow(await options.apply(row.id, { event: 'stop', reason: 'user' }));
+  const end = async (id: string): Promise<void> =>
+    options.effects.follow(await options.apply(id, { event: 'stop', reason: 'user' }));
+  const startMs = monotonicMs();
+  while (monotonicMs() - startMs < endMsMax) {
+    let pauseMs = lookMs.afterGood;
+    try {
+      const rows = await listAtWork(options.db, options.nodeId);
+      if (rows.length === 0) return;
+      const ends = await Promise.allSettled(
+        rows.filter(({ row }) => row.status !== 'stopping').map(({ row }) => end(row.id)),
+      );
+      for (const failed of ends.filter((one) => one.status === 'rejected')) throw failed.reason;
+    } catch (error) {
+      options.log.warn({ err: error }, 'not every instance could be ended yet');
+      pauseMs = lookMs.afterBad;
     }
-    await sleep(endLookMs);
+    await sleep(pauseMs);
   }
 }
 

@@ -73,7 +73,7 @@ describe('settings', () => {
     expect(listed.json.data.map(({ key }: { key: string }) => key)).toContain('mcp.max_instances_per_user');
     expect((await put('mcp.max_instances_per_user', 2)).json.data.value).toBe(2);
     await expect
-      .poll(async () => (await get('/api/v1/me')).json.data.effective_max_instances, { timeout: 3_000 })
+      .poll(async () => (await get('/api/v1/me')).json.data.effective_max_instances, { timeout: 20_000 })
       .toBe(2);
     const [event] = (await get('/api/v1/events?event_type=setting_changed')).json.data;
     expect(event.event_data).toEqual({ key: 'mcp.max_instances_per_user', before: 10, after: 2 });

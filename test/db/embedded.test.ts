@@ -186,7 +186,7 @@ describe('the embedded database', () => {
     const one = await start();
     const pid = await pidOf();
     await unlink(join(one.connection.host, '.s.PGSQL.5432'));
-    const again = await startEmbedded({ dataDir: dir, log: silentLog, readyTimeoutMs: 1_000 });
+    const again = await startEmbedded({ dataDir: dir, log: silentLog, readyTimeoutMs: 3_000 });
     started.push(again);
     expect(again.adopted).toBe(false);
     expect(await pidOf()).not.toBe(pid);

@@ -160,7 +160,7 @@ describe('log lines on disk', () => {
       source: 'system',
       metadata: { marker: 'torn', bytes: 15 },
     });
-    await expect.poll(() => existsSync(join(dataDir, 'instances', id, '1')), { timeout: 5_000 }).toBe(false);
+    await expect.poll(() => existsSync(join(dataDir, 'instances', id, '1')), { timeout: 20_000 }).toBe(false);
   });
 
   it('stay until the processes are proven gone, whatever the row says', async () => {
@@ -183,7 +183,7 @@ describe('log lines on disk', () => {
     await database.db.query('DELETE FROM mcp_instances WHERE id = $1', [gone.id]);
     await ingest.start();
     await untilStored(here.id, 3);
-    await expect.poll(() => existsSync(gone.spool.dir), { timeout: 5_000 }).toBe(false);
+    await expect.poll(() => existsSync(gone.spool.dir), { timeout: 20_000 }).toBe(false);
   });
 });
 

@@ -47,7 +47,7 @@ describe("the supervisor's words", () => {
     spool.say(a, 'info', 'starting');
     spool.say(b, 'warn', 'ended', { reason: 'user' });
     spool.say(a, 'info', 'running');
-    await expect.poll(() => messages(a), { timeout: 5_000 }).toEqual(['starting', 'running']);
+    await expect.poll(() => messages(a), { timeout: 20_000 }).toEqual(['starting', 'running']);
     expect(
       await database.db.query(
         'SELECT level, source, seq, metadata FROM mcp_logs WHERE mcp_instance_id = $1',
@@ -65,12 +65,12 @@ describe("the supervisor's words", () => {
     const next = createNodeSpool(dataDir);
     next.say(id, 'info', 'after');
     await ingest.start();
-    await expect.poll(() => messages(id), { timeout: 5_000 }).toEqual(['before', 'after']);
+    await expect.poll(() => messages(id), { timeout: 20_000 }).toEqual(['before', 'after']);
     await expect.poll(() => readdir(spoolDir())).toHaveLength(1);
     next.close();
     createNodeSpool(dataDir).say(id, 'info', 'later');
     ingest.pokeNode();
-    await expect.poll(() => messages(id), { timeout: 5_000 }).toEqual(['before', 'after', 'later']);
+    await expect.poll(() => messages(id), { timeout: 20_000 }).toEqual(['before', 'after', 'later']);
   });
 
   it('are dropped and counted when there is no room', async () => {
@@ -83,12 +83,12 @@ describe("the supervisor's words", () => {
     expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(1_000);
     const count = kept.trim().split('\n').length;
     await ingest.start();
-    await expect.poll(async () => (await messages(id)).length, { timeout: 5_000 }).toBe(count);
-    await expect.poll(() => readdir(spoolDir()), { timeout: 5_000 }).toHaveLength(1);
+    await expect.poll(async () => (await messages(id)).length, { timeout: 20_000 }).toBe(count);
+    await expect.poll(() => readdir(spoolDir()), { timeout: 20_000 }).toHaveLength(1);
     spool.say(id, 'info', 'room again');
     ingest.pokeNode();
     await expect
-      .poll(async () => (await messages(id)).slice(-2), { timeout: 5_000 })
+      .poll(async () => (await messages(id)).slice(-2), { timeout: 20_000 })
       .toEqual(['room again', `${50 - count} messages were dropped: no room`]);
   });
 });
@@ -112,7 +112,7 @@ describe('a hostile spool', () => {
     const other = await openTestSpool(dataDir, thief, 2);
     await other.lines(1);
     await ingest.start();
-    await expect.poll(() => messages(thief), { timeout: 5_000 }).toEqual(['line 1']);
+    await expect.poll(() => messages(thief), { timeout: 20_000 }).toEqual(['line 1']);
     expect(await messages(victim)).toEqual([]);
     expect(await readFile('/etc/passwd', 'utf8')).toContain('root');
   });

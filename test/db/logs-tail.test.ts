@@ -128,7 +128,7 @@ describe('following a log', () => {
     const one = follow();
     await new Promise((resolve) => setTimeout(resolve, 300));
     await write(5);
-    await expect.poll(() => one.seen.length, { timeout: 5_000 }).toBe(5);
+    await expect.poll(() => one.seen.length, { timeout: 20_000 }).toBe(5);
     expect(seqs(one.seen)).toEqual(upTo(15, 11));
   });
 
@@ -139,7 +139,7 @@ describe('following a log', () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     await spool.raw(lineText({ seq: 99, t: Date.now() - 3_600_000, msg: 'late' }));
     ingest.poke(instanceId, 1);
-    await expect.poll(() => seqs(one.seen), { timeout: 5_000 }).toEqual([99]);
+    await expect.poll(() => seqs(one.seen), { timeout: 20_000 }).toEqual([99]);
   });
 
   it('filters by level and source', async () => {
@@ -152,7 +152,7 @@ describe('following a log', () => {
     );
     await spool.raw(lineText({ seq: 9, level: 'error', source: 'process' }));
     ingest.poke(instanceId, 1);
-    await expect.poll(() => seqs(one.seen), { timeout: 5_000 }).toEqual([1, 2]);
+    await expect.poll(() => seqs(one.seen), { timeout: 20_000 }).toEqual([1, 2]);
   });
 
   it('shows a stranger nothing', async () => {
@@ -160,20 +160,20 @@ describe('following a log', () => {
     const one = follow({ principal: stranger, filter: { instanceId, since: new Date(0) } });
     const own = follow({ filter: { instanceId, since: new Date(0) } });
     await write(5);
-    await expect.poll(() => own.seen.length, { timeout: 5_000 }).toBe(5);
+    await expect.poll(() => own.seen.length, { timeout: 20_000 }).toBe(5);
     expect(one.seen).toEqual([]);
   });
 
   it('survives the loss of its connection', async () => {
     const one = follow({ filter: { instanceId, since: new Date(0) } });
     await write(5);
-    await expect.poll(() => one.seen.length, { timeout: 5_000 }).toBe(5);
+    await expect.poll(() => one.seen.length, { timeout: 20_000 }).toBe(5);
     await database.db.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
        WHERE application_name = 'minimcp listener' AND datname = current_database()`,
     );
     await write(5);
-    await expect.poll(() => seqs(one.seen), { timeout: 5_000 }).toEqual(upTo(10));
+    await expect.poll(() => seqs(one.seen), { timeout: 20_000 }).toEqual(upTo(10));
   });
 });
 

@@ -131,9 +131,9 @@ describe('requests', () => {
   });
 
   it('without a sign of life end with an error, and the child is told', async () => {
-    await using shim = await startRawShim({ requestTimeoutMs: 300 });
+    await using shim = await startRawShim({ requestTimeoutMs: 3_000 });
     const client = await connectLegacy(endpointOf(shim));
-    const [answer, alive] = await Promise.all([client.call('never'), client.call('later', { ms: 150 })]);
+    const [answer, alive] = await Promise.all([client.call('never'), client.call('later', { ms: 500 })]);
     expect(answer.messages[0].error.code).toBe(-32001);
     expect(toolText(alive)).toBe('later');
     const { received } = await receivedBy(client);
@@ -175,7 +175,7 @@ describe('sessions', () => {
   });
 
   it('that idle are forgotten, those that listen are not', async () => {
-    await using shim = await startRawShim({ sessionIdleMs: 300 });
+    await using shim = await startRawShim({ sessionIdleMs: 1_500 });
     const endpoint = endpointOf(shim);
     const [idle, listening] = [await connectLegacy(endpoint), await connectLegacy(endpoint)];
     await using _ = await listening.listen();
@@ -266,7 +266,7 @@ describe('a child', () => {
   });
 
   it('may answer with eight million bytes, and a longer line is skipped', async () => {
-    await using shim = await startRawShim({ requestTimeoutMs: 2_000 });
+    await using shim = await startRawShim({ requestTimeoutMs: 4_000 });
     const client = await connectLegacy(endpointOf(shim));
     expect(toolText(await client.call('big', { bytes: 8_000_000 }))).toHaveLength(8_000_000);
     const [over, after] = await Promise.all([

@@ -94,7 +94,7 @@ describe('a child on a private port', () => {
   });
 
   it('is held to the same bounds', async () => {
-    await using shim = await startHttpShim({ inFlightMax: 2, requestTimeoutMs: 400, bodyBytesMax: 50_000 });
+    await using shim = await startHttpShim({ inFlightMax: 2, requestTimeoutMs: 2_000, bodyBytesMax: 50_000 });
     const client = await connectLegacy(endpointOf(shim));
     const big = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'x', params: { pad: 'x'.repeat(60_000) } });
     expect([413, undefined]).toContain(
@@ -105,7 +105,7 @@ describe('a child on a private port', () => {
     await until(async () => ((await shim.state()).inFlight === 2 ? true : undefined), 'two in flight');
     expect((await client.call('headers')).status).toBe(503);
     for (const answer of await Promise.all(waiting))
-      expect(answer.messages[0].error.message).toContain('400 ms');
+      expect(answer.messages[0].error.message).toContain('2000 ms');
     expect((await shim.state()).inFlight).toBe(0);
     const vanishing = streamOf(
       await open(

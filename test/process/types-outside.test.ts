@@ -283,5 +283,5 @@ it('is tried after all by the next supervisor when this one is killed over it', 
   const state = async () => (await daemon.call<McpTypeView>('GET', '/mcp-types/slow')).body.data.trial?.state;
   await expect.poll(state, { timeout: 50_000, interval: 200 }).toMatch(/passed|skipped/);
   expect(await isOn('slow')).toBe(false);
-  await expect.poll(() => readdir(daemon.dataDir), { timeout: 5_000 }).not.toContain('trials');
+  await expect.poll(() => readdir(daemon.dataDir), { timeout: 20_000 }).not.toContain('trials');
 }, 90_000);

@@ -93,9 +93,9 @@ describe('a visitor', () => {
     const cancelled = async () =>
       (await receivedBy(owner)).received.filter(({ method }) => method === 'notifications/cancelled').length;
     const before = await cancelled();
-    await expect(call('never', {}, { talkMs: 1_000 })).rejects.toMatchObject({
+    await expect(call('never', {}, { talkMs: 3_000 })).rejects.toMatchObject({
       code: 'instance_timeout',
-      message: 'no answer within 1 s',
+      message: 'no answer within 3 s',
     });
     await until(async () => ((await cancelled()) === before + 1 ? true : undefined), 'the cancellation');
     expect(await shim.state()).toMatchObject({ inFlight: 0 });

@@ -54,7 +54,7 @@ export interface Daemon {
   /** Creates an instance and waits until it is running or has failed. */
   create(body: Record<string, unknown>, token?: string): Promise<InstanceWithToken>;
   get(id: string): Promise<InstanceView>;
-  /** Polls the row until it has this status; fails with the row after 20 s. */
+  /** Polls the row until it has this status; fails with the row after 40 s. */
   until(id: string, status: string): Promise<InstanceView>;
   /** A user with a token of their own. */
   user(name: string, fields?: Record<string, unknown>): Promise<{ id: string; token: string }>;
@@ -87,7 +87,7 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   let adminToken = '';
 
   const start = async (env: Readonly<Record<string, string>> = {}): Promise<void> => {
-    const child = spawn(process.execPath, [join(root, 'src', 'daemon', 'main.ts')], {
+    const child = spawn(process.execPath, [join(root, 'bin', 'minimcp.js'), 'up'], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -171,9 +171,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       for (let tries = 0; ; tries += 1) {
         const instance = await get(id);
         if (instance?.status === status) return instance;
-        if (tries > 400)
+        if (tries > 800)
           throw new Error(
-            `not ${status} after 20 s: ${JSON.stringify(instance)}\n${output.slice(-20).join('\n')}`,
+            `not ${status} after 40 s: ${JSON.stringify(instance)}\n${output.slice(-20).join('\n')}`,
           );
         await new Promise((resolve) => setTimeout(resolve, 50));
       }

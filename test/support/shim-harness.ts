@@ -98,7 +98,7 @@ async function bundleOnce(): Promise<string> {
 export async function until<T>(
   look: () => T | undefined | Promise<T | undefined>,
   what: string,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ) {
   const signal = AbortSignal.timeout(timeoutMs);
   for (;;) {
