@@ -14,7 +14,7 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major > 24 || (major === 24 && minor >= 7)) {
   // Beside the code and owned as it is: in the shared temporary directory, where Node would put it, another user of the
   // machine could lay compiled code for us to run. Enabled here, in plain JavaScript, so that a warm start strips no types.
-  nodeModule.enableCompileCache(join(root, 'node_modules', '.cache', 'minimcp'));
+  nodeModule.enableCompileCache(join(root, 'node_modules', '.cache', 'minimcp', 'compiled'));
   await import('../src/cli/main.ts');
 } else {
   const node = bundledNode();

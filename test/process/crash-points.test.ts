@@ -133,7 +133,7 @@ interface Case {
 
 /** Connections of the supervisor are held with the statements: some must stay for others. */
 const batchMax = 10;
-const startingMax = 2;
+const startingMax = 6;
 
 /** Goes through each operation once, undisturbed, and makes a case of each of its moments. */
 async function rehearse(daemon: Daemon, held: HeldStatements, users: readonly User[]): Promise<Case[]> {

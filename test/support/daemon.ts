@@ -197,7 +197,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       const alive = child !== undefined && child.exitCode === null && child.signalCode === null;
       if (!alive) await start();
       const exited = process_ === undefined ? undefined : once(process_, 'exit');
-      await call('POST', '/drain', { end_instances: true });
+      await call('POST', '/drain', { end_instances: true }).catch((error: Error) => {
+        throw new Error(`the supervisor took no drain:\n${output.slice(-20).join('\n')}`, { cause: error });
+      });
       await exited;
       await proxy?.close();
       if (options.database === undefined) await database.dispose();
