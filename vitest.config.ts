@@ -7,8 +7,8 @@ export default defineConfig({
     pool: 'forks',
     // No file leaves anything in its process that another would trip over; a process a file costs a quarter of the time.
     isolate: false,
-    // Many files wait for processes of theirs more than they work: twice as many as the two cores they are meant for.
-    maxWorkers: 4,
+    // One more than the two cores they are meant for: files wait for processes of theirs as much as they work.
+    maxWorkers: 3,
     sequence: { sequencer: UnitLast },
     // Bounds, not expectations: on a busy machine a fact may take its time to become true.
     testTimeout: 60_000,

@@ -1,8 +1,10 @@
 // Which directories a package needs to run: itself and what it depends on, found as Node finds them. Only reads. A
-// dependency that is not there is left out: it may be optional, and Node will say so if it is not.
+// dependency that is not there is left out: it may be optional, and Node will say so if it is not. The reading is
+// synchronous: thousands of small looks take a tenth of the time that way.
 import { createHash } from 'node:crypto';
-import { lstat, readFile, realpath, stat } from 'node:fs/promises';
+import { lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 export interface PackageInfo {
   readonly name: string;
@@ -23,9 +25,9 @@ export interface Closure {
 }
 
 /** A package.json, as far as it matters here; undefined when it is not there or is nonsense. */
-export async function readPackage(dir: string): Promise<PackageInfo | undefined> {
+export function readPackage(dir: string): PackageInfo | undefined {
   try {
-    const json = JSON.parse(await readFile(join(dir, 'package.json'), 'utf8')) as Record<string, unknown>;
+    const json = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as Record<string, unknown>;
     const { name, version, bin } = json;
     if (typeof name !== 'string' || typeof version !== 'string') return undefined;
     const names = ['dependencies', 'optionalDependencies', 'peerDependencies'].flatMap((field) =>
@@ -52,12 +54,11 @@ function normal(path: string): string | undefined {
 }
 
 /** The directory Node would take a package from, seen from `from`: the first node_modules upwards that has it. */
-export async function findPackageDir(from: string, name: string): Promise<string | undefined> {
+export function findPackageDir(from: string, name: string): string | undefined {
   for (let at = from; ; at = dirname(at)) {
     if (!at.endsWith(`${sep}node_modules`)) {
       const dir = join(at, 'node_modules', name);
-      const found = await stat(join(dir, 'package.json')).catch(() => undefined);
-      if (found?.isFile()) return dir;
+      if (statSync(join(dir, 'package.json'), { throwIfNoEntry: false })?.isFile()) return dir;
     }
     if (at === dirname(at)) return undefined;
   }
@@ -67,18 +68,19 @@ export async function findPackageDir(from: string, name: string): Promise<string
 export async function closureOf(dir: string): Promise<Closure> {
   const found = new Map<string, PackageInfo>();
   const links = new Map<string, string>();
-  const queue = [await realpath(dir)];
+  const queue = [realpathSync(dir)];
   for (let at = 0; at < queue.length; at += 1) {
     const path = queue[at] as string;
     if (found.has(path)) continue;
-    const info = await readPackage(path);
+    await setImmediate();
+    const info = readPackage(path);
     if (info === undefined) throw new Error(`${path} is not a package`);
     found.set(path, info);
     for (const name of info.dependencies) {
-      const place = await findPackageDir(path, name);
+      const place = findPackageDir(path, name);
       if (place === undefined) continue;
-      const real = await realpath(place);
-      if (real !== place && (await lstat(place)).isSymbolicLink()) links.set(place, real);
+      const real = realpathSync(place);
+      if (real !== place && lstatSync(place).isSymbolicLink()) links.set(place, real);
       queue.push(real);
     }
   }

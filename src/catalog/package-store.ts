@@ -78,7 +78,7 @@ export function createPackageStore(given: PackageStoreOptions): PackageStore {
     async resolve(type) {
       const dir = await dirOf(type);
       const inside = join('node_modules', type.package_name);
-      const program = type.server_script || (await readPackage(join(dir, inside)))?.bin;
+      const program = type.server_script || readPackage(join(dir, inside))?.bin;
       if (program === undefined) {
         throw unavailable(type, 'it names no program to start; give the type a "script" under _meta');
       }
@@ -86,14 +86,14 @@ export function createPackageStore(given: PackageStoreOptions): PackageStore {
       return { dir, script: join(inside, program), program };
     },
     async facts(name, version) {
-      const own = await findInProgram(options.root, { package_name: name, package_version: version });
+      const own = findInProgram(options.root, { package_name: name, package_version: version });
       if (own !== undefined) return ownFacts(options.root, own, name);
       const facts = await viewPackage(options, name, version);
       await refuseReplaced(options, facts);
       return facts;
     },
     async has(type) {
-      if ((await findInProgram(options.root, type)) !== undefined) return true;
+      if (findInProgram(options.root, type) !== undefined) return true;
       return isFile(
         join(fetchedDir(options.dataDir, type), 'node_modules', type.package_name, 'package.json'),
       );
@@ -106,7 +106,7 @@ async function place(options: Options, type: Wanted): Promise<string> {
   await openStore(options.dataDir);
   const packages = join(storeDir(options.dataDir), 'packages');
   await mkdir(packages, { recursive: true, mode: 0o755 });
-  const own = await findInProgram(options.root, type);
+  const own = findInProgram(options.root, type);
   if (own === undefined) return fetchWithNpm(options, type);
   const closure = await closureOf(own);
   const target = join(packages, `${fileName(type)}-${closure.hash}`);
@@ -115,12 +115,12 @@ async function place(options: Options, type: Wanted): Promise<string> {
 }
 
 /** The package among the program's own dependencies, at the version asked for. */
-async function findInProgram(
+function findInProgram(
   root: string,
   type: Pick<Wanted, 'package_name' | 'package_version'>,
-): Promise<string | undefined> {
-  const dir = await findPackageDir(root, type.package_name);
-  const info = dir === undefined ? undefined : await readPackage(dir);
+): string | undefined {
+  const dir = findPackageDir(root, type.package_name);
+  const info = dir === undefined ? undefined : readPackage(dir);
   return info?.version === type.package_version ? dir : undefined;
 }
 
@@ -197,7 +197,7 @@ async function fetchWithNpm(options: Options, type: Wanted): Promise<string> {
       await install(options, key, work).catch((error: unknown) => {
         throw error instanceof Fault ? error : unavailable(type, messageOf(error));
       });
-      const info = await readPackage(join(work, 'node_modules', type.package_name));
+      const info = readPackage(join(work, 'node_modules', type.package_name));
       if (info?.version !== type.package_version)
         throw unavailable(type, 'npm fetched something else under its name');
       await adopt(join(work, 'node_modules'), join(draft, 'node_modules'));

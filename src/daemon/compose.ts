@@ -128,7 +128,6 @@ async function furnish(
   const programs = {
     ...{ dataDir, packages, log, shimNodeFlags },
     shimFile: await bundleShim(await openStore(dataDir)),
-    nodeBinary: process.execPath,
   };
   const localDriver = await createLocalDriver({
     ...programs,

@@ -37,5 +37,5 @@ async function probe(dataDir: string): Promise<Isolation> {
 }
 
 async function probeIn(dataDir: string): Promise<Isolation> {
-  return probeIsolation({ dataDir, files: await placeRuntime(dataDir, process.execPath) });
+  return probeIsolation({ dataDir, files: await placeRuntime(dataDir) });
 }

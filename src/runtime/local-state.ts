@@ -28,8 +28,6 @@ export interface LocalDriverOptions {
   /** The bundled shim, in the store. */
   readonly shimFile: string;
   readonly shimNodeFlags: readonly string[];
-  /** The Node that shims and servers are to run on; copied into the store. */
-  readonly nodeBinary: string;
   readonly instanceHost: string;
   /** Origins that every instance serves, besides those of public hosts. */
   readonly origins: readonly string[];

@@ -45,7 +45,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
     if (news.kind === 'state') void keepRoom(state, news);
     for (const listener of listeners) listener(news);
   };
-  const files = await placeRuntime(dataDir, options.nodeBinary);
+  const files = await placeRuntime(dataDir);
   const found = await probeIsolation({ dataDir, files, uidBase: options.uidBase });
   refuseUnreachable(found, dataDir);
   const isolation = options.isolationMax === undefined ? found : capIsolation(found, options.isolationMax);

@@ -6,7 +6,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, constants, copyFileSync, linkSync, statSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { runHelper } from './launcher.ts';
 import { inside, proxyPort, proxySocket } from './sandbox.ts';
 
 /** The directory of the store. */
@@ -101,22 +100,21 @@ export interface RuntimeFiles {
   readonly libraries: readonly string[];
 }
 
-/** Puts the Node binary and the sandbox's own files into the store. */
-export async function placeRuntime(dataDir: string, nodeBinary: string): Promise<RuntimeFiles> {
+/** Puts our own Node binary and the sandbox's files into the store. */
+export async function placeRuntime(dataDir: string): Promise<RuntimeFiles> {
   const dir = await openStore(dataDir);
   for (const place of ['.', 'packages', 'caches']) await removeDrafts(join(dir, place));
-  const { version, libraries } = await lookAtNode(nodeBinary);
-  const home = join(dir, `node-${version}-${process.platform}-${process.arch}`);
+  const home = join(dir, `node-${process.version}-${process.platform}-${process.arch}`);
   await publish(home, async (draft) => {
     await mkdir(join(draft, 'bin'), { mode: 0o755 });
-    placeFile(nodeBinary, join(draft, 'bin', 'node'), 0o755);
+    placeFile(process.execPath, join(draft, 'bin', 'node'), 0o755);
   });
   const etc = join(dir, `etc-${hashOf(etcFiles)}`);
   await publish(etc, async (draft) => {
     for (const [name, text] of Object.entries(etcFiles))
       await writeFile(join(draft, name), text, { mode: 0o644 });
   });
-  return { node: join(home, 'bin', 'node'), etc, libraries };
+  return { node: join(home, 'bin', 'node'), etc, libraries: ownLibraries() };
 }
 
 const etcFiles = {
@@ -140,13 +138,10 @@ function hashOf(files: Readonly<Record<string, string>>): string {
   return createHash('sha256').update(JSON.stringify(files)).digest('hex').slice(0, 12);
 }
 
-const reportScript =
-  'process.report.excludeNetwork = true; const { sharedObjects } = process.report.getReport();' +
-  'console.log(JSON.stringify({ version: process.version, libraries: sharedObjects }))';
-
-async function lookAtNode(nodeBinary: string): Promise<{ version: string; libraries: string[] }> {
-  const result = await runHelper([nodeBinary, '-e', reportScript], { timeoutMs: 20_000 });
-  if (!result.ok) throw new Error(`${nodeBinary} cannot be run: ${result.problem}`);
-  const { version, libraries } = JSON.parse(result.stdout) as { version: string; libraries: string[] };
-  return { version, libraries: libraries.filter((path) => path.startsWith('/')) };
+/** What the dynamic linker has loaded into this Node, addons left out. */
+function ownLibraries(): string[] {
+  // The network is left out: a report would look names up. (The types do not know the switch yet.)
+  const report = Object.assign(process.report, { excludeNetwork: true });
+  const { sharedObjects } = report.getReport() as unknown as { sharedObjects: string[] };
+  return sharedObjects.filter((path) => path.startsWith('/') && !path.endsWith('.node'));
 }

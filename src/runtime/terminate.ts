@@ -44,7 +44,11 @@ const pollMs = 10;
 /** Ends everything of a generation; its cgroups stay, empty. @throws when something still lives after all */
 export async function terminate(target: Target, options: TerminateOptions): Promise<void> {
   const seen = new Seen(target);
-  seen.look();
+  // Without a user of its own, a process is known to be ours only while its parent lives.
+  const look = (): void => {
+    if (!target.ownsUid) seen.look();
+  };
+  look();
   const facts = findSame(target.identity);
   // One that was stopped cannot listen: it is killed at once.
   if (facts !== undefined && facts.state !== 'T' && facts.state !== 't') {
@@ -55,7 +59,7 @@ export async function terminate(target: Target, options: TerminateOptions): Prom
     if (!asked && !options.mayKill()) return;
     if (!asked) signalProven(target.identity, 'SIGTERM');
     const waitMs = asked ? options.drainMs + options.graceMs + shimMs : termMs;
-    await untilGone(target.identity, waitMs, () => seen.look());
+    await untilGone(target.identity, waitMs, look);
   }
   signalProven(target.identity, 'SIGKILL');
   await sweep(target, seen);
@@ -64,7 +68,6 @@ export async function terminate(target: Target, options: TerminateOptions): Prom
 async function untilGone(identity: ProcessIdentity, ms: number, look: () => void): Promise<void> {
   const dueMs = monotonicMs() + ms;
   for (let turn = 1; isSame(identity) && monotonicMs() < dueMs; turn += 1) {
-    // Without a user of its own, a process is known to be ours only while its parent lives.
     if (turn % 20 === 0) look();
     await sleep(pollMs);
   }

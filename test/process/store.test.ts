@@ -255,18 +255,18 @@ it('holds a Node that unprivileged users can run, and drops what a kill left hal
   ]) {
     await mkdir(join(store, name));
   }
-  const files = await placeRuntime(dataDir, process.execPath);
+  const files = await placeRuntime(dataDir);
   expect((await readdir(store)).sort()).toEqual([
     expect.stringMatching(/^etc-/),
     expect.stringMatching(/^node-v/),
   ]);
   expect((await lstat(files.node)).mode & 0o777).toBe(0o755);
   expect(files.libraries.some((path) => /libc|libSystem/.test(path))).toBe(true);
-  expect(await placeRuntime(dataDir, process.execPath)).toEqual(files);
+  expect(await placeRuntime(dataDir)).toEqual(files);
 });
 
 it('holds compiled code of a server that was run once, read-only', async () => {
-  const files = await placeRuntime(dataDir, process.execPath);
+  const files = await placeRuntime(dataDir);
   const isolation = await probeIsolation({ dataDir, files });
   const { dir, script } = await open().resolve(serverType);
   const caches = createCompileCaches({ dataDir, files, isolation, log: silentLog, delayMs: 0 });

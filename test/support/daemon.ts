@@ -2,10 +2,11 @@
 // file, no port. Its output is kept, so that a test that fails can show it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { inject } from 'vitest';
 import type { InstanceView, InstanceWithToken } from '../../src/api/contract.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
 import { openPgProxy, type PgProxy } from './pg-proxy.ts';
@@ -74,10 +75,25 @@ function nextRange(count: number): { from: number; to: number } {
   return { from, to: from + count - 1 };
 }
 
+/**
+ * Packages and their compiled code, which never change, are placed once a run and not once a daemon: thousands of links
+ * each time. Which of those that share places them is settled as between two supervisors on one data directory.
+ */
+async function shareStore(dataDir: string): Promise<void> {
+  const store = join(dataDir, 'store');
+  await mkdir(store, { mode: 0o755 });
+  for (const name of ['packages', 'caches']) {
+    const shared = join(inject('clusterDir'), 'store', name);
+    await mkdir(shared, { recursive: true, mode: 0o755 });
+    await symlink(shared, join(store, name));
+  }
+}
+
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
   const dataDir = await mkdtemp(join(tmpdir(), 'minimcp-test-'));
   // Root's instances run as users of their own, who must be able to pass.
   if (process.getuid?.() === 0) await chmod(dataDir, 0o711);
+  await shareStore(dataDir);
   const database = options.database ?? (await testDatabase());
   const proxy = options.proxied === true ? await openPgProxy(database.connection) : undefined;
   const portRange = nextRange(options.ports ?? 12);
@@ -171,11 +187,11 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
       for (let tries = 0; ; tries += 1) {
         const instance = await get(id);
         if (instance?.status === status) return instance;
-        if (tries > 800)
+        if (tries > 400)
           throw new Error(
             `not ${status} after 40 s: ${JSON.stringify(instance)}\n${output.slice(-20).join('\n')}`,
           );
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise((resolve) => setTimeout(resolve, 100));
       }
     },
     async user(name, fields = {}) {

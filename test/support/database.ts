@@ -9,6 +9,7 @@ import { inject } from 'vitest';
 import type { Embedded } from '../../src/db/embedded.ts';
 import { migrateUp } from '../../src/db/migrate.ts';
 import { type Db, openDb } from '../../src/db/pool.ts';
+import { createJobQueue } from '../../src/jobs/queue.ts';
 import { openCluster, silentLog } from './cluster.ts';
 
 export interface TestDatabase {
@@ -23,7 +24,7 @@ export interface TestDatabase {
 const template = 'minimcp_template';
 let cluster: Promise<Embedded> | undefined;
 
-/** A fresh database with every migration applied. */
+/** A fresh database with every migration applied, and the tables of the job queue. */
 export async function testDatabase(): Promise<TestDatabase> {
   return make(`TEMPLATE ${template}`);
 }
@@ -37,7 +38,8 @@ async function make(from: string): Promise<TestDatabase> {
   cluster ??= firstOrAfter(inject('clusterDir'));
   const { connection: base } = await cluster;
   const database = `t_${randomBytes(6).toString('hex')}`;
-  await admin(base, (client) => client.query(`CREATE DATABASE ${database} ${from}`));
+  // Files copied as they are: half the work of writing them through the log.
+  await admin(base, (client) => client.query(`CREATE DATABASE ${database} ${from} STRATEGY FILE_COPY`));
   const connection = { ...base, database };
   const db = openDb({
     connection,
@@ -86,7 +88,11 @@ async function withTemplate(embedded: Embedded): Promise<Embedded> {
     if (rows.length > 0) return;
     await client.query('DROP DATABASE IF EXISTS template_draft WITH (FORCE)');
     await client.query('CREATE DATABASE template_draft');
-    await migrateUp({ connection: { ...connection, database: 'template_draft' }, log: silentLog });
+    const draft = { ...connection, database: 'template_draft' };
+    await migrateUp({ connection: draft, log: silentLog });
+    const queue = createJobQueue({ connection: draft, nodeId: 'template', log: silentLog });
+    await queue.start();
+    await queue.stop();
     await client.query(`ALTER DATABASE template_draft RENAME TO ${template}`);
   });
   return embedded;

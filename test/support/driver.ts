@@ -107,7 +107,6 @@ export async function openTestDriver(
       packages: { resolve: async (type) => ({ dir: fixtures, script: type.server_script }) },
       shimFile: await bundleShim(await openStore(dataDir)),
       shimNodeFlags,
-      nodeBinary: process.execPath,
       instanceHost: '127.0.0.1',
       origins: [],
       epoch: () => epoch,

@@ -6,8 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { InstanceView, InstanceWithToken } from '../../src/api/contract.ts';
 import type { Instance } from '../../src/domain/instance.ts';
-import { readProc } from '../../src/runtime/process-identity.ts';
-import { readProcessTable, treeOf } from '../../src/runtime/process-table.ts';
+import { readProc, readProcess } from '../../src/runtime/process-identity.ts';
 import { connectSdk } from './clients.ts';
 import type { Answer, Daemon } from './daemon.ts';
 
@@ -101,7 +100,7 @@ export async function untilRow(
   test: (row: Instance) => boolean,
   ms = 40_000,
 ): Promise<Instance> {
-  for (const startedMs = performance.now(); ; await sleep(25)) {
+  for (const startedMs = performance.now(); ; await sleep(50)) {
     const row = await rowOf(daemon, id);
     if (test(row)) return row;
     if (performance.now() - startedMs > ms) {
@@ -127,12 +126,13 @@ export interface Processes {
 /** The shim in the row and what it has started; empty when it is gone. */
 export function processesOf(row: Instance): Processes {
   const shim = (row.handle as { pid?: number } | null)?.pid ?? -1;
-  return {
-    shim,
-    children: treeOf(readProcessTable(), shim)
-      .slice(1)
-      .map(({ pid }) => pid),
-  };
+  return { shim, children: below(shim) };
+}
+
+/** All living descendants, asked of the kernel from parent to child: a look at every process would cost too much. */
+function below(pid: number): number[] {
+  const children = readProc(`/proc/${pid}/task/${pid}/children`)?.trim().split(' ').filter(Boolean) ?? [];
+  return children.map(Number).flatMap((child) => (readProcess(child) ? [child, ...below(child)] : []));
 }
 
 /** Waits until the program itself is there, inside all that is around it. */

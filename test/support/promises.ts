@@ -32,7 +32,8 @@ export function ourProcesses(dataDir: string): OurProcess[] {
     if (!/^\d+$/.test(name)) continue;
     const stat = textOf(join('/proc', name, 'stat'));
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (stat === '' || /^[ZX]/.test(fields[0] ?? '')) continue;
+    // Neither what has ended nor threads of the kernel, which has nearly all of them below process 2.
+    if (stat === '' || /^[ZX]/.test(fields[0] ?? '') || fields[1] === '2') continue;
     const cmdline = textOf(join('/proc', name, 'cmdline')).replaceAll('\0', ' ');
     const environ = `\0${textOf(join('/proc', name, 'environ'))}`;
     if (environ.includes(`\0MINIMCP_DATA_DIR=${dataDir}\0`)) continue;
@@ -113,7 +114,7 @@ function readRows(tx: Queryable): Promise<Row[]> {
 
 /** Waits until every promise holds. @throws with what is broken after `ms` */
 export async function untilPromisesHold(daemon: Watched, ms = 15_000): Promise<void> {
-  for (const startedMs = performance.now(); ; await sleep(50)) {
+  for (const startedMs = performance.now(); ; await sleep(100)) {
     const broken = await brokenPromises(daemon);
     if (broken.length === 0) return;
     if (performance.now() - startedMs > ms)

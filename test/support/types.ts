@@ -1,5 +1,6 @@
 // Server types made for a test: a program of a few lines as a package in the store of a daemon, as if npm had fetched
 // it, and the type that starts it.
+import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,7 +17,8 @@ export async function addProgramType(
   code: string,
   meta: Record<string, unknown> = {},
 ): Promise<void> {
-  const identifier = `fixture-${name}`;
+  // Another program each time, though daemons share what is in their stores.
+  const identifier = `fixture-${name}-${randomBytes(4).toString('hex')}`;
   const dir = join(
     daemon.dataDir,
     'store',
