@@ -37,9 +37,10 @@ async function held(): Promise<Held> {
   return {
     processes: ourProcesses(daemon.dataDir).length,
     descriptors,
-    // The supervisor's own spool is rewritten all the time; how many files it has is not of the instances.
+    // The supervisor's own spool is rewritten all the time, and packages and their compiled code are placed once for
+    // all: how many files those have is not of the instances.
     files: readdirSync(daemon.dataDir, { recursive: true, encoding: 'utf8' })
-      .filter((name) => !name.startsWith('node-spool'))
+      .filter((name) => !/^(node-spool|store\/(packages|caches))/.test(name))
       .sort(),
     freePorts: counts?.ports ?? -1,
     connections: counts?.connections ?? -1,
