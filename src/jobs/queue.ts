@@ -30,8 +30,6 @@ export interface JobQueue extends Service {
     data: object,
     options?: { readonly key?: string; readonly startAfter?: Date },
   ): Promise<void>;
-  /** Jobs ready and waiting, over all queues of this node. */
-  depth(): Promise<number>;
 }
 
 export function createJobQueue(options: QueueOptions): JobQueue {
@@ -43,8 +41,9 @@ export function createJobQueue(options: QueueOptions): JobQueue {
     application_name: 'minimcp-jobs',
     max: 4,
     useListenNotify: true,
-    superviseIntervalSeconds: 2,
-    monitorIntervalSeconds: 2,
+    // Ten statements a pass, idle or not; what it finds (jobs of a killed process) the sweeps find too.
+    superviseIntervalSeconds: 10,
+    monitorIntervalSeconds: 10,
     schedule: false,
   });
   boss.on('error', (error) => log.warn({ reason: messageOf(error) }, 'the job queue met an error'));
@@ -83,10 +82,6 @@ export function createJobQueue(options: QueueOptions): JobQueue {
         );
       }
     },
-    async depth() {
-      const stats = await boss.getQueues(specs.map((spec) => nameOf(spec.name)));
-      return stats.reduce((sum, queue) => sum + queue.queuedCount, 0);
-    },
   };
 }
 
@@ -108,7 +103,8 @@ async function open(boss: PgBoss, name: string, spec: QueueSpec<object>, signal:
   const settings = {
     batchSize: spec.batchSize,
     pollingIntervalSeconds: 2,
-    notifyPollingIntervalSeconds: 3,
+    // Ticks are notified of as they are sent, and come again; a job for later is only found by looking.
+    notifyPollingIntervalSeconds: spec.policy === 'stately' ? 15 : 3,
     burstWhenBatchFull: spec.batchSize > 1,
   };
   await boss.work<object>(name, settings, async (jobs) => {

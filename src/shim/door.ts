@@ -82,18 +82,27 @@ export function createDoor({ spec, handle, say }: DoorOptions): Door {
       gate.leaseOver = true;
     },
     leavePort() {
-      // What waits to be accepted would be reset: one more look at it, and the door is shut right after. Not as HTTP shuts
-      // it, which takes who has come in and not yet spoken for idle, and throws them out.
-      setImmediate(() => setImmediate(() => NetServer.prototype.close.call(server)));
+      // Not as HTTP shuts it, which takes who has come in and not yet spoken for idle, and throws them out.
+      afterOneMoreLook(() => NetServer.prototype.close.call(server));
     },
     close() {
       cancelDeadline();
       return new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
+        afterOneMoreLook(() => {
+          server.close(() => resolve());
+          server.closeAllConnections();
+        });
       });
     },
   };
+}
+
+/**
+ * What waits to be accepted or read would be reset, and who sent it could not tell whether it was done: it is looked at
+ * once more, and the door is shut right after.
+ */
+function afterOneMoreLook(shut: () => void): void {
+  setImmediate(() => setImmediate(shut));
 }
 
 function listen(server: Server, gate: Gate): Promise<number> {

@@ -56,9 +56,9 @@ it(`random faults for ${minutes} minutes, seed ${seed}`, { timeout: (minutes + 1
     },
   };
 
-  /** What people do meanwhile; refusals are answers too, and a supervisor that is away is no surprise. */
+  /** What people do meanwhile; refusals are answers too, and a supervisor or a database that is away is no surprise. */
   const meddle = async (): Promise<void> => {
-    const there = await rows();
+    const there = await rows().catch(() => []);
     const one = there[draw(there.length)];
     const path = `/instances/${one?.id}`;
     const deeds: (() => Promise<unknown>)[] = [
