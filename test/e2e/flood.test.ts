@@ -126,14 +126,12 @@ describe('a flood of log', () => {
     // What is dropped is counted until the instance ends, or for a minute.
     await daemon.call('POST', `/instances/${instance.id}/restart`);
     await daemon.until(instance.id, 'running');
-    const account = await until(
-      async () => {
-        const { kept, dropped } = await accountOf(instance.id);
-        return kept + dropped === lines ? { kept, dropped } : undefined;
-      },
-      'every line to be stored or counted',
-      20_000,
-    );
+    const storedOrCounted = async (): Promise<number> => {
+      const { kept, dropped } = await accountOf(instance.id);
+      return kept + dropped;
+    };
+    await expect.poll(storedOrCounted).toBe(lines);
+    const account = await accountOf(instance.id);
     expect(account.kept * lineBytes).toBeLessThan(budget);
     expect(account.kept * lineBytes).toBeGreaterThan(budget / 2);
     // The next generation has no second budget.
