@@ -271,7 +271,7 @@ async function furnish(
     logFigures: ingest.lag,
     logs: createLogTail({ db, feed: logFeed }),
     changes: changeFeed,
-    health: () => healthOf(db, ingest.lag().problem, keyring.problem()),
+    health: () => healthOf({ db, node }, ingest.lag().problem, keyring.problem()),
     inside: () => ({
       isolation: {
         level: isolation.isolation,
@@ -370,9 +370,15 @@ function serving(api: Api, config: Config, version: string): Service & { url(): 
 }
 
 /** Whether new work can be done, and each check behind that. */
-async function healthOf(db: Db, logProblem: string | null, keyProblem: string | null): Promise<Health> {
+async function healthOf(
+  { db, node }: { readonly db: Db; readonly node: Node },
+  logProblem: string | null,
+  keyProblem: string | null,
+): Promise<Health> {
+  const reachable = await isReachable(db);
+  const renewed = node.isFresh() ? 'ok' : 'the lease of this node has not been renewed yet';
   const checks = {
-    database: (await isReachable(db)) ? 'ok' : 'the database does not answer',
+    database: reachable ? renewed : 'the database does not answer',
     keys: keyProblem ?? 'ok',
     logs: logProblem ?? 'ok',
   };

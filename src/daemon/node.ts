@@ -26,6 +26,8 @@ export interface NodeOptions {
 
 export interface Node extends Service {
   readonly fence: () => Fence;
+  /** Whether the lease was renewed lately enough for new work. After an outage that is a moment later than its end. */
+  isFresh(): boolean;
   /** Throws a Fault when the node cannot take new work now. */
   admit(): void;
   drain(): void;
@@ -67,8 +69,11 @@ export function createNode(options: NodeOptions): Node {
     });
   };
 
+  const isFresh = (): boolean => monotonicMs() - renewedAtMs <= admitWithinMs;
+
   return {
     name: 'node',
+    isFresh,
     fence: () => ({ nodeId, epoch }),
     async start() {
       epoch = await register(options);
@@ -84,7 +89,7 @@ export function createNode(options: NodeOptions): Node {
     },
     admit() {
       if (draining) throw new Fault('draining', `node ${nodeId} is draining`, { retryAfterS: 60 });
-      if (monotonicMs() - renewedAtMs > admitWithinMs) {
+      if (!isFresh()) {
         throw new Fault('database_unavailable', `node ${nodeId} could not renew its lease`, {
           retryAfterS: 5,
         });
