@@ -1,7 +1,7 @@
 // The soak: instances come and go while one random fault follows another, and after each everything promised must hold
 // again within half a minute. It goes on after a broken promise, tells it in its table, and fails at its end.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import type { Instance } from '../../src/domain/instance.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { ask, request } from '../support/gated.ts';
@@ -37,6 +37,11 @@ it(`random faults for ${minutes} minutes, seed ${seed}`, { timeout: (minutes + 1
   const database = await ownDatabase();
   const daemon = await startDaemon({ database, proxied: true, ports: 20 });
   const { proxy } = daemon;
+  // Also when it fails: what a soak leaves running would go on for days.
+  onTestFinished(async () => {
+    await daemon.dispose();
+    await database.dispose();
+  }, 120_000);
   if (proxy === undefined) throw new Error('it was asked for a proxy');
   await addProgramType(daemon, 'tiny', answersThen(''), {
     era: 'legacy',
@@ -100,8 +105,6 @@ it(`random faults for ${minutes} minutes, seed ${seed}`, { timeout: (minutes + 1
     line.worstMs = Math.max(line.worstMs, performance.now() - startedMs);
   }
   process.stdout.write(printed(table));
-  await daemon.dispose();
-  await database.dispose();
   expect(broken).toEqual([]);
 });
 
