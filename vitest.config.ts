@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
-    // No file leaves anything in its process that another would trip over; a process a file costs a quarter of the time.
+    // No file leaves anything in its process that another would trip over, and a process for each costs half a second of
+    // processor.
     isolate: false,
     // One more than the two cores they are meant for: files wait for processes of theirs as much as they work.
     maxWorkers: 3,

@@ -55,7 +55,8 @@ export async function endEverything(
       const ends = await Promise.allSettled(
         rows.filter(({ row }) => row.status !== 'stopping').map(({ row }) => end(row.id)),
       );
-      for (const failed of ends.filter((one) => one.status === 'rejected')) throw failed.reason;
+      const failed = ends.find((one) => one.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     } catch (error) {
       options.log.warn({ err: error }, 'not every instance could be ended yet');
       pauseMs = lookMs.afterBad;
