@@ -37,9 +37,9 @@ export interface Ending {
   begun(): boolean;
 }
 
-/** How long the closing of connections and, on a disk that is busy, the last lines of log may take. */
+/** How long the closing of connections and the last lines of log may take. */
 const closeMs = 250;
-const flushMs = 1_200;
+const flushMs = 500;
 
 /** Makes the one way to the end. */
 export function createEnding(options: EndingOptions): Ending {

@@ -28,6 +28,11 @@ const flood = async (instance: InstanceWithToken, bytes: number): Promise<void> 
   const answer = await (await clientOf(instance)).call('flood', { bytes });
   expect(answer.messages[0]?.result).toEqual({ content: [] });
 };
+/** Waits until the server has written all of it: one that is ended before writes no more. */
+const flooded = async (instance: InstanceWithToken): Promise<void> => {
+  const answer = await (await clientOf(instance)).call('flooded');
+  expect(answer.messages[0]?.result).toEqual({ content: [] });
+};
 
 interface Account {
   readonly kept: number;
@@ -123,6 +128,7 @@ describe('a flood of log', () => {
     expect(marker.message).toBe(
       `1 log lines dropped: the log budget of the day, ${budget} bytes, is used up`,
     );
+    await flooded(instance);
     // What is dropped is counted until the instance ends, or for a minute.
     await daemon.call('POST', `/instances/${instance.id}/restart`);
     await daemon.until(instance.id, 'running');
@@ -136,6 +142,7 @@ describe('a flood of log', () => {
     expect(account.kept * lineBytes).toBeGreaterThan(budget / 2);
     // The next generation has no second budget.
     await flood(instance, 100 * lineBytes);
+    await flooded(instance);
     await daemon.call('POST', `/instances/${instance.id}/stop`);
     await until(
       async () => ((await accountOf(instance.id)).dropped === account.dropped + 100 ? true : undefined),

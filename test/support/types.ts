@@ -67,17 +67,19 @@ export function answersThen(code: string): string {
 /** What each line of a flood has, its end included. */
 export const floodLineBytes = 1_000;
 
-/** Answers calls with their message; "flood" has it write so many bytes, in lines of a thousand, as fast as they are taken. */
+/** Answers calls with their message; "flood" has it write so many bytes, in lines of a thousand, as fast as they are taken, "flooded" is answered when they are. */
 export const floodingServer = `
   import { createInterface } from 'node:readline';
   const serverInfo = { name: 'flooding', version: '1.0.0' };
   const slice = ('f'.repeat(${floodLineBytes - 1}) + '\\n').repeat(60);
-  const flood = (left) => left > 0 && process.stderr.write(left < slice.length ? slice.slice(0, left) : slice, () => flood(left - slice.length));
-  createInterface({ input: process.stdin }).on('line', (line) => {
+  const flood = (left, done) => left > 0 ? process.stderr.write(left < slice.length ? slice.slice(0, left) : slice, () => flood(left - slice.length, done)) : done();
+  let flooded = Promise.resolve();
+  createInterface({ input: process.stdin }).on('line', async (line) => {
     const { id, method, params } = JSON.parse(line);
     if (id === undefined) return;
     const text = params?.arguments?.message;
-    if (params?.name === 'flood') flood(params.arguments.bytes);
+    if (params?.name === 'flood') flooded = new Promise((done) => flood(params.arguments.bytes, done));
+    if (params?.name === 'flooded') await flooded;
     const result = method === 'initialize'
       ? { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo }
       : method === 'tools/list' ? { tools: [] } : { content: text === undefined ? [] : [{ type: 'text', text: 'Echo: ' + text }] };
