@@ -1,7 +1,11 @@
-// The pure parts of `minimcp bridge`: lines as they come in pieces, and the headers of the modern era.
+// Parts of `minimcp bridge`: lines as they come in pieces, the headers of the modern era, and what is sent again.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { readLines } from '../../src/cli/bridge/lines.ts';
 import { createModernHeaders, versionOf } from '../../src/cli/bridge/modern.ts';
+import { createWire } from '../../src/cli/bridge/wire.ts';
 
 async function linesOf(pieces: readonly (string | Buffer)[], bytesMax?: number): Promise<(string | null)[]> {
   const found: (string | null)[] = [];
@@ -69,5 +73,35 @@ describe('modern headers', () => {
     expect(versionOf({ id: 1, method: 'tools/list', params: { _meta } })).toBe(version);
     expect(versionOf({ id: 1, method: 'tools/list', params: { _meta: {} } })).toBeUndefined();
     expect(versionOf({ id: 1, method: 'initialize' })).toBeUndefined();
+  });
+});
+
+describe('a request that may be done once only', () => {
+  it('is made again when a door that asks for bodies breaks off before it asked, however late', async () => {
+    let requests = 0;
+    const server = createServer().on('checkContinue', (request, response) => {
+      requests += 1;
+      // Later than a body would be sent to a door that never asks.
+      if (requests === 2) return void setTimeout(() => request.socket.destroy(), 2_200);
+      response.writeContinue();
+      request.resume().once('end', () => response.end('{}'));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const ask = () => Promise.resolve(undefined);
+    const wire = createWire({ name: 'mine', url: `http://127.0.0.1:${port}/mcp`, token: 'no-matter', ask });
+    try {
+      for (const wanted of [1, 3]) {
+        const { signal } = new AbortController();
+        const answer = await wire.send({ method: 'POST', headers: {}, body: '{}', signal });
+        expect(answer.statusCode).toBe(200);
+        answer.resume();
+        expect(requests).toBe(wanted);
+      }
+    } finally {
+      wire.close();
+      server.close();
+    }
   });
 });

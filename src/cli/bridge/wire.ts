@@ -45,7 +45,7 @@ const answerCharsMax = 16 * 1_024 * 1_024;
 const firstPauseMs = 100;
 const pauseMsMax = 2_000;
 
-/** How long the door may take to ask for a body before it is sent unasked. */
+/** How long a door that has never asked for a body may take to do so before it is sent unasked. */
 const continueMsMax = 2_000;
 
 /** A request that got no answer. */
@@ -62,6 +62,7 @@ class Broken extends Error {
 
 export function createWire({ name, url: firstUrl, token, ask, waitMsMax = 45_000 }: WireOptions): Wire {
   let url = firstUrl;
+  let hasAsked = false;
   const isTls = url.startsWith('https:');
   const agent = isTls ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
 
@@ -80,9 +81,12 @@ export function createWire({ name, url: firstUrl, token, ask, waitMsMax = 45_000
         sent.end(body);
       };
       // The door says when it takes the body: what breaks before that has not arrived, whatever it was. A proxy in between
-      // may say nothing.
-      const timer = body === undefined ? undefined : setTimeout(sendBody, continueMsMax);
-      sent.once('continue', sendBody);
+      // may never say so; a door that has, does, however long it is kept from it.
+      const timer = body === undefined || hasAsked ? undefined : setTimeout(sendBody, continueMsMax);
+      sent.once('continue', () => {
+        hasAsked = true;
+        sendBody();
+      });
       sent.once('error', (error) => {
         clearTimeout(timer);
         reject(new Broken(error, isSent));
