@@ -1,9 +1,10 @@
 // What a first start makes, once: the pool of ports, the admin and the file with the admin's token, and the file by
 // which the command line finds a running daemon. Each is safe to repeat.
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Settings } from '../accounts/settings.ts';
+import { replaceFile } from '../base/durable.ts';
 import type { Logger } from '../base/log.ts';
 import { newToken } from '../base/tokens.ts';
 import type { Db } from '../db/pool.ts';
@@ -49,7 +50,7 @@ export async function seedAdmin(
   if (config.adminToken === undefined && kept === undefined && (await accounts.hasUsers())) return undefined;
   const token = config.adminToken ?? kept ?? newToken('mmt_');
   // Written before it is valid: a token nobody knows would be of no use.
-  if (token !== kept) await replaceFile(file, `${token}\n`);
+  if (token !== kept) await replaceFile(file, `${token}\n`, 0o600);
   const outcome = await accounts.bootstrapAdmin(token);
   if (outcome === 'known') return token;
   log.info({ file }, 'the admin token is in this file');
@@ -73,15 +74,9 @@ export async function announceDaemon(
     boot_id: identity.bootId,
     version,
   };
-  await replaceFile(daemonFile(config.dataDir), `${JSON.stringify(document)}\n`);
+  await replaceFile(daemonFile(config.dataDir), `${JSON.stringify(document)}\n`, 0o600);
 }
 
 export async function withdrawDaemon(config: Config): Promise<void> {
   await rm(daemonFile(config.dataDir), { force: true });
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, text, { mode: 0o600 });
-  await rename(temporary, path);
 }

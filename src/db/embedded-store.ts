@@ -4,6 +4,7 @@
 import { chmod, chown, copyFile, link, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
+import { syncTree } from '../base/durable.ts';
 import { Fault } from '../base/errors.ts';
 import { newDraft, settleDraft } from './embedded-drafts.ts';
 
@@ -53,6 +54,7 @@ async function fill(home: string, packageDir: string): Promise<void> {
   const draft = await newDraft(home);
   await copyTree(native, draft);
   await linkLibraries(join(native, 'pg-symlinks.json'), draft);
+  await syncTree(draft);
   await settleDraft(draft, home);
 }
 

@@ -1,9 +1,10 @@
 // Makes the one file a shim is run from: src/shim bundled into a single CommonJS script, because loading one script
 // costs a shim a third of the memory and time of loading modules. A failure to bundle is a failure to start at all.
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { replaceFile } from '../base/durable.ts';
 
 /** How node is told to stay small; measured in docs/adr. The young generation is what grows a shim. */
 export const shimNodeFlags: readonly string[] = [
@@ -40,13 +41,7 @@ async function place(directory: string): Promise<string> {
   const path = join(directory, `shim-${hash}.cjs`);
   if (await stat(path).catch(() => undefined)) return path;
   await mkdir(directory, { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, content, { mode: 0o644 });
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  await replaceFile(path, content, 0o644);
   return path;
 }
 

@@ -1,11 +1,12 @@
 // What unprivileged processes must read, put once into <data>/store, by version, ours and read-only: the program may lie
 // where only root can enter, and may be replaced while instances run. Files are hard-linked where that is safe, else
-// copied; a directory appears whole or not at all.
+// copied; a directory appears whole or not at all, also where the power fails in between.
 
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, constants, copyFileSync, linkSync, statSync } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncTree } from '../base/durable.ts';
 import { inside, proxyPort, proxySocket } from './sandbox.ts';
 
 /** The directory of the store. */
@@ -35,6 +36,7 @@ export async function publish(target: string, fill: (draft: string) => Promise<v
   await mkdir(draft, { mode: 0o755 });
   try {
     await fill(draft);
+    await syncTree(draft);
     await rename(draft, target);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { syncPath } from '../base/durable.ts';
 import { Fault } from '../base/errors.ts';
 import { isKid, keyBytes, type MasterKey } from './cipher.ts';
 
@@ -83,7 +84,8 @@ export async function createRing(path: string, keys: readonly RingKey[]): Promis
   } finally {
     await rm(draft, { force: true });
   }
-  await syncDir(path);
+  // The name as well as the bytes: a lost ring is every secret lost.
+  await syncPath(dirname(path));
   return true;
 }
 
@@ -91,7 +93,7 @@ export async function createRing(path: string, keys: readonly RingKey[]): Promis
 export async function writeRing(path: string, keys: readonly RingKey[]): Promise<void> {
   const draft = await writeDraft(path, keys);
   await rename(draft, path);
-  await syncDir(path);
+  await syncPath(dirname(path));
 }
 
 async function writeDraft(path: string, keys: readonly RingKey[]): Promise<string> {
@@ -116,16 +118,6 @@ async function writeDraft(path: string, keys: readonly RingKey[]): Promise<strin
     await handle.close();
   }
   return draft;
-}
-
-/** Makes the name durable as well as the bytes: a lost ring is every secret lost. */
-async function syncDir(path: string): Promise<void> {
-  const handle = await open(dirname(path), 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function fault(detail: string): Fault {
