@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { findPortHolder } from '../runtime/port-holder.ts';
 import type { Config } from './config.ts';
 import type { Check } from './doctor-check.ts';
 
@@ -18,8 +19,11 @@ export async function checkApiPort(config: Config): Promise<Check> {
     if (ours !== undefined && Number(new URL(ours).port) === config.port) {
       return { name, state: 'ok', detail: `${detail}, held by the daemon that runs`, remedy: null };
     }
-    const remedy = `See who has it with "ss -ltnp 'sport = :${config.port}'", or set MINIMCP_PORT.`;
-    return { name, state: 'fail', detail: `${detail} is taken by another program`, remedy };
+    const holder = findPortHolder(config.port);
+    // Perhaps a daemon of ours that is still starting, or answers nobody: its name says so.
+    const who = holder === undefined ? 'another program' : `process ${holder.pid} (${holder.command})`;
+    const remedy = `Wait for it if it is a MiniMCP that starts; end it, or set MINIMCP_PORT. "ss -ltnp 'sport = :${config.port}'" shows it.`;
+    return { name, state: 'fail', detail: `${detail} is taken by ${who}`, remedy };
   }
   const remedy = 'Set MINIMCP_HOST to an address of this machine, and MINIMCP_PORT to 1024 or higher.';
   return { name, state: 'fail', detail: `${detail} cannot be listened on (${refused})`, remedy };

@@ -23,7 +23,7 @@ const cpuPeriodUs = 1_000_000;
 
 /**
  * Makes the group of one generation with its limits.
- * @returns its directories, one per controller
+ * @returns its directories, one per controller, that of memory first
  */
 export function createGroup(parents: CgroupParents, name: string, limits: Limits): string[] {
   const quotaUs = Math.max(limits.cpuPercentMax, 1) * (cpuPeriodUs / 100);
@@ -87,19 +87,11 @@ export async function removeGroup(dirs: readonly string[]): Promise<void> {
   }
 }
 
-/** What the group has gone past, as counted by the kernel. */
-export function groupViolations(dirs: readonly string[]): {
-  readonly oomKills: number;
-  readonly forksRefused: number;
-} {
-  let oomKills = 0;
-  let forksRefused = 0;
-  for (const dir of dirs) {
-    oomKills +=
-      countIn(join(dir, 'memory.events'), 'oom_kill') + countIn(join(dir, 'memory.oom_control'), 'oom_kill');
-    forksRefused += countIn(join(dir, 'pids.events'), 'max');
-  }
-  return { oomKills, forksRefused };
+/** How often the kernel has killed in the group for want of memory. Its first directory is the one of memory. */
+export function oomKills([dir]: readonly string[]): number {
+  if (dir === undefined) return 0;
+  const text = readIfThere(join(dir, 'memory.oom_control')) ?? readIfThere(join(dir, 'memory.events'));
+  return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0);
 }
 
 /** Names of the groups there are under our parents. */
@@ -113,11 +105,6 @@ export function listGroups(parents: CgroupParents): Map<string, string[]> {
     }
   }
   return found;
-}
-
-function countIn(file: string, word: string): number {
-  const text = readIfThere(file);
-  return text === undefined ? 0 : Number(new RegExp(`^${word} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
 function removed(dir: string): boolean {

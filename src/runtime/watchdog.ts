@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { homeDir, tmpDir } from './bundle-names.ts';
-import { groupViolations } from './cgroups.ts';
+import { oomKills } from './cgroups.ts';
 import type { Limits, Usage } from './driver.ts';
 import type { BundleRecord } from './messages.ts';
 
@@ -78,7 +78,7 @@ async function look(options: WatchdogOptions): Promise<void> {
 
 /** The limit that the kernel enforced with a kill, or undefined. */
 export function memoryKilled(record: Pick<BundleRecord, 'cgroups' | 'limits'>): string | undefined {
-  if (record.cgroups.length === 0 || groupViolations(record.cgroups).oomKills === 0) return undefined;
+  if (oomKills(record.cgroups) === 0) return undefined;
   return `memory: more than the ${inMebibytes(record.limits.memoryBytesMax)} it may have; the kernel killed it`;
 }
 
