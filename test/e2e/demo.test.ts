@@ -85,7 +85,6 @@ it('shows the whole life of an instance and leaves nothing behind', { timeout: 1
   expect(findings.tools).toContain('echo');
   expect(findings.echo).toContain('hello from a process of your own');
   expect(findings.log_lines).toBeGreaterThan(0);
-  expect(findings.seconds).toBeLessThan(60);
   expect(stderr).toMatch(/Ready to paste into a client[\s\S]*"mcpServers"/);
   expect(processesOf(scratch)).toEqual([]);
   expect(readdirSync(scratch).filter((name) => name.startsWith('minimcp'))).toEqual([]);

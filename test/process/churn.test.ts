@@ -30,7 +30,7 @@ async function held(): Promise<Held> {
   const { db, connection } = daemon.database;
   const [counts] = await db.query<{ ports: number; connections: number }>(
     `SELECT (SELECT count(*) FROM port_allocations WHERE is_available AND quarantined_until IS NULL) AS ports,
-       (SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE 'minimcp-jobs%') AS connections`,
+       (SELECT count(*) FROM pg_stat_activity WHERE datname = $1) AS connections`,
     [connection.database],
   );
   const descriptors = readdirSync(`/proc/${daemon.pid()}/fd`).length;
@@ -81,7 +81,7 @@ it('a hundred instances leave nothing behind', async () => {
   const after = await held();
   const { processes, files, freePorts } = before;
   expect(after).toMatchObject({ processes, files, freePorts });
-  expect(after.connections).toBeLessThanOrEqual(before.connections + 1);
-  // Connections of the pool and of the API's clients come and go; what leaks comes a hundred times.
+  // Connections of the pools and of the API's clients come and go; what leaks comes a hundred times.
+  expect(after.connections).toBeLessThan(before.connections + 20);
   expect(after.descriptors).toBeLessThan(before.descriptors + 20);
 }, 180_000);

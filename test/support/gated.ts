@@ -138,7 +138,7 @@ function below(pid: number): number[] {
 /** Waits until the program itself is there, inside all that is around it. */
 export async function untilChild(daemon: Pick<Daemon, 'database' | 'output'>, id: string): Promise<Instance> {
   const row = await untilRow(daemon, id, ({ handle }) => handle !== null);
-  for (let tries = 0; tries < 400; tries += 1) {
+  for (let tries = 0; tries < 1_200; tries += 1) {
     const { children } = processesOf(row);
     if (children.some((pid) => isProgram(pid))) return row;
     await sleep(25);

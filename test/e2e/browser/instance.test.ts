@@ -61,10 +61,16 @@ async function linesShown(page: Page): Promise<string[]> {
   await list.evaluate((element) => element.scrollTo({ top: 0 }));
   for (let isEnd = false; !isEnd; ) {
     await page.waitForTimeout(60);
-    for (const line of await list.locator('.log-line').all()) {
-      const place = (await line.getAttribute('style')) ?? '';
-      seen.set(place, (await line.locator('span').textContent()) ?? '');
-    }
+    // All at one moment: a line that is scrolled away is gone.
+    const lines = await list
+      .locator('.log-line')
+      .evaluateAll((found) =>
+        found.map(
+          (line) =>
+            [line.getAttribute('style') ?? '', line.querySelector('span')?.textContent ?? ''] as const,
+        ),
+      );
+    for (const [place, text] of lines) seen.set(place, text);
     isEnd = await list.evaluate((element) => {
       const before = element.scrollTop;
       element.scrollBy({ top: element.clientHeight });
