@@ -6,7 +6,7 @@ import { ExitCode } from './exit-code.ts';
 import { explain } from './explain.ts';
 import type { CliConfig } from './find-daemon.ts';
 import { describeArguments, examplesText, pathOf, sentence } from './help.ts';
-import { columnsOf, isTerminal, painter } from './output.ts';
+import { canRedraw, columnsOf, isTerminal, painter } from './output.ts';
 import type { Look } from './table.ts';
 import { createWaiting, type Waiting } from './waiting.ts';
 
@@ -97,7 +97,7 @@ export function declare<Options extends object = object>(
 /** What a command gets in these surroundings. */
 function contextOf(surroundings: Surroundings, json: boolean): Context {
   const { config, env, streams, signal } = surroundings;
-  const watched = !json && isTerminal(streams.out) && isTerminal(streams.err);
+  const watched = !json && isTerminal(streams.out) && canRedraw(streams.err, env);
   const waiting = createWaiting(streams.err, watched);
   return {
     ...surroundings,

@@ -7,13 +7,19 @@ import type { Answer, Context } from './context.ts';
 import { requestEnd } from './daemon-stop.ts';
 import { type DemoDaemon, startDemoDaemon } from './demo-daemon.ts';
 import { type Findings, type Stage, showLife } from './demo-life.ts';
+import { canRedraw } from './output.ts';
 import { createScreen, formatSeconds } from './screen.ts';
 
 /** Runs it. @throws what went wrong, or the interruption */
 export async function runDemo(context: Context): Promise<Answer> {
   const startedMs = monotonicMs();
   const out = context.json ? context.streams.err : context.streams.out;
-  const screen = createScreen(out, { paint: context.paint, now: monotonicMs, everyMs: 5_000 });
+  const screen = createScreen(out, {
+    canRedraw: canRedraw(out, context.env),
+    paint: context.paint,
+    now: monotonicMs,
+    everyMs: 5_000,
+  });
   out.write(`${context.paint('bold', 'MiniMCP')}: an MCP server process of your own, for half a minute.\n`);
   screen.step('Starting the daemon, with a PostgreSQL of its own, in a temporary directory …');
   const daemon = await startDemoDaemon(context.env, context.signal);

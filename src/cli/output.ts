@@ -15,6 +15,11 @@ export function isTerminal(stream: NodeJS.ReadableStream | NodeJS.WritableStream
   return 'isTTY' in stream && stream.isTTY === true;
 }
 
+/** Whether what stands on this stream can be written over: a terminal, and none that says it is dumb. */
+export function canRedraw(stream: NodeJS.WritableStream, env: Env): boolean {
+  return isTerminal(stream) && env.TERM !== 'dumb';
+}
+
 /** The width of the terminal that `stream` is; undefined where it is none, or does not say. */
 export function columnsOf(stream: NodeJS.WritableStream): number | undefined {
   const columns = isTerminal(stream) && 'columns' in stream ? Number(stream.columns) : 0;
@@ -26,7 +31,7 @@ export function painter(stream: NodeJS.WritableStream, env: Env): Paint {
   const wantsColour = (): boolean => {
     if (env.FORCE_COLOR !== undefined) return !['0', 'false'].includes(env.FORCE_COLOR);
     if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false;
-    return env.TERM !== 'dumb' && isTerminal(stream);
+    return canRedraw(stream, env);
   };
   const colour = wantsColour();
   return (format, text) => (colour ? styleText(format, text, { validateStream: false }) : text);

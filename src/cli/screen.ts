@@ -1,6 +1,6 @@
 // A place for a story told line by line: on a terminal the last line may count down in place, elsewhere every line
 // is plain and stays.
-import { isTerminal, type Paint } from './output.ts';
+import type { Paint } from './output.ts';
 
 export interface Screen {
   /** The next step of the story. */
@@ -17,9 +17,13 @@ export interface Screen {
  */
 export function createScreen(
   out: NodeJS.WritableStream,
-  options: { readonly paint: Paint; readonly now: () => number; readonly everyMs: number },
+  options: {
+    readonly canRedraw: boolean;
+    readonly paint: Paint;
+    readonly now: () => number;
+    readonly everyMs: number;
+  },
 ): Screen {
-  const terminal = isTerminal(out);
   let open = false;
   let saidAtMs = Number.NEGATIVE_INFINITY;
   let steps = 0;
@@ -34,7 +38,7 @@ export function createScreen(
     },
     say: (text) => line(text.replace(/^(?=.)/gm, '   ')),
     tick: (text) => {
-      if (terminal) {
+      if (options.canRedraw) {
         out.write(`\r\u001b[K   ${text}`);
         open = true;
       } else if (options.now() - saidAtMs >= options.everyMs) {

@@ -5,7 +5,7 @@ import { monotonicMs, sleep } from '../base/clock.ts';
 import { type Api, createApi, type Query } from './client.ts';
 import type { Context } from './context.ts';
 import { isPassing, lostMsMax, reconnectMs } from './follow.ts';
-import { isTerminal } from './output.ts';
+import { canRedraw } from './output.ts';
 import { createLineBoard, createScreenBoard } from './watch-board.ts';
 
 /** Shows the instances that `filter` finds until the signal aborts. */
@@ -13,7 +13,8 @@ export async function watchInstances(context: Context, filter: Query): Promise<v
   const { out } = context.streams;
   // At once, not after a minute of patience, where there is no daemon at all.
   const { data: first } = await context.api.all<InstanceView>('/instances', filter);
-  const board = isTerminal(out) && !context.json ? createScreenBoard(context) : createLineBoard(context);
+  const board =
+    canRedraw(out, context.env) && !context.json ? createScreenBoard(context) : createLineBoard(context);
   const onLost = (lost: boolean): void => board.lost(lost);
   // Not the context's own: that one would write what it waits for into the table.
   const api = createApi(context.config, context.signal);

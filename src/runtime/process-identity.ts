@@ -40,12 +40,19 @@ export function readProcess(pid: number): ProcessFacts | undefined {
   return text === undefined ? undefined : parseStat(text);
 }
 
-/** Reads a line of /proc/PID/stat; undefined for a zombie. The name may hold spaces and parentheses. */
+/** PF_KTHREAD among the flags of a process (linux/sched.h). */
+const kernelThread = 0x0020_0000;
+
+/**
+ * Reads a line of /proc/PID/stat; undefined for a zombie and for a thread of the kernel, which machines have hundreds of
+ * and nobody starts. The name may hold spaces and parentheses.
+ */
 export function parseStat(text: string): ProcessFacts | undefined {
   const pid = Number.parseInt(text, 10);
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const state = fields[0] ?? 'X';
   if (state === 'Z' || state === 'X' || state === 'x') return undefined;
+  if ((Number(fields[6]) & kernelThread) !== 0) return undefined;
   return {
     pid,
     ppid: Number(fields[1]),

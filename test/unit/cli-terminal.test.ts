@@ -88,6 +88,7 @@ it('says on a terminal what it waits for, and takes it away again', async () => 
 
 it.each([
   ['with --json', 'ls --json', { columns: 80 }],
+  ['on a dumb terminal', 'ls', { columns: 80, env: { TERM: 'dumb' } }],
   ['piped', 'ls', {}],
 ])('says nothing of it %s', async (_, line, given) => {
   const late = new Promise<void>((resolve) => setTimeout(resolve, 1_300));

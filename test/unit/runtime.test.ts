@@ -24,6 +24,10 @@ describe('a process', () => {
     expect(parseStat(line)).toEqual({ pid: 4711, ppid: 12, state: 'S', startTicks: 998877 });
   });
 
+  it('is none that the kernel runs for itself', () => {
+    expect(parseStat('2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 3 0 0')).toBeUndefined();
+  });
+
   it.each(['Z', 'X', 'x'])('in state %s is dead', (state) => {
     expect(parseStat(`1 (n) ${state} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 1`)).toBeUndefined();
   });
