@@ -4,7 +4,9 @@ import { z } from 'zod';
 import { callToolSchema, dataOf, listOf, toolResultSchema, toolSchema } from './contract.ts';
 import { idParams, operation } from './operation.ts';
 import { answerList } from './paging.ts';
-import { callToolOf, listToolsOf } from './visitor.ts';
+
+/** With the first who asks: the SDK's client is a good part of the daemon's memory. */
+const visitor = () => import('./visitor.ts');
 
 export const listTools = operation({
   id: 'listInstanceTools',
@@ -12,6 +14,7 @@ export const listTools = operation({
   params: idParams,
   answers: { 200: listOf(toolSchema) },
   async handle(call) {
+    const { listToolsOf } = await visitor();
     const visit = await call.api.manager.visit(call.actor, call.params.id);
     try {
       const tools = await listToolsOf(visit, call.signal);
@@ -37,6 +40,7 @@ export const callTool = operation({
   answers: { 200: dataOf(toolResultSchema) },
   async handle(call) {
     const { id, name } = call.params;
+    const { callToolOf } = await visitor();
     const visit = await call.api.manager.visit(call.actor, id, name);
     try {
       return { data: await callToolOf(visit, { name, arguments: call.body?.arguments ?? {} }, call.signal) };

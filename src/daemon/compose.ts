@@ -127,7 +127,7 @@ async function furnish(
   const figures = createFigures(registry);
   const programs = {
     ...{ dataDir, packages, log, shimNodeFlags },
-    shimFile: await bundleShim(await openStore(dataDir)),
+    shimFile: await bundleShim(join(await openStore(dataDir), 'shims')),
   };
   const localDriver = await createLocalDriver({
     ...programs,

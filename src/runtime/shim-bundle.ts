@@ -1,7 +1,7 @@
 // Makes the one file a shim is run from: src/shim bundled into a single CommonJS script, because loading one script
 // costs a shim a third of the memory and time of loading modules. A failure to bundle is a failure to start at all.
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { replaceFile } from '../base/durable.ts';
@@ -21,7 +21,7 @@ export const shimNodeFlags: readonly string[] = [
 const pending = new Map<string, Promise<string>>();
 
 /**
- * Puts the shim into `directory` as shim-<hash of its content>.cjs, whole or not at all, readable by every user.
+ * Puts the shim into `directory` as shim-<hash of its sources>.cjs, whole or not at all, readable by every user.
  * @returns its path; the same one as long as the shim does not change
  */
 export function bundleShim(directory: string): Promise<string> {
@@ -36,12 +36,13 @@ export function bundleShim(directory: string): Promise<string> {
 }
 
 async function place(directory: string): Promise<string> {
-  const content = await (isBuilt() ? readFile(prebuiltPath()) : renderShim());
-  const hash = createHash('sha256').update(content).digest('hex').slice(0, 16);
-  const path = join(directory, `shim-${hash}.cjs`);
+  const hash = createHash('sha256');
+  for (const source of isBuilt() ? [prebuiltPath()] : await sourcePaths())
+    hash.update(await readFile(source));
+  const path = join(directory, `shim-${hash.digest('hex').slice(0, 16)}.cjs`);
   if (await stat(path).catch(() => undefined)) return path;
-  await mkdir(directory, { recursive: true });
-  await replaceFile(path, content, 0o644);
+  await mkdir(directory, { recursive: true, mode: 0o755 });
+  await replaceFile(path, await (isBuilt() ? readFile(prebuiltPath()) : renderShim()), 0o644);
   return path;
 }
 
@@ -52,6 +53,18 @@ function isBuilt(): boolean {
 
 function prebuiltPath(): string {
   return fileURLToPath(new URL('../shim/shim.cjs', import.meta.url));
+}
+
+/** Everything a shim may be made of, and how it is made: more than it is, so that nothing that changes it is missed. */
+async function sourcePaths(): Promise<string[]> {
+  const rooms = ['shim', 'base', 'domain'].map((room) =>
+    fileURLToPath(new URL(`../${room}`, import.meta.url)),
+  );
+  const entries = await Promise.all(
+    rooms.map((room) => readdir(room, { recursive: true, withFileTypes: true })),
+  );
+  const files = entries.flat().filter((entry) => entry.isFile());
+  return [import.meta.filename, ...files.map((entry) => join(entry.parentPath, entry.name)).sort()];
 }
 
 /** Bundles src/shim/main.ts; what publishing puts at dist/shim/shim.cjs. */

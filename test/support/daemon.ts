@@ -82,7 +82,7 @@ function nextRange(count: number): { from: number; to: number } {
 async function shareStore(dataDir: string): Promise<void> {
   const store = join(dataDir, 'store');
   await mkdir(store, { mode: 0o755 });
-  for (const name of ['packages', 'caches']) {
+  for (const name of ['packages', 'caches', 'shims']) {
     const shared = join(inject('clusterDir'), 'store', name);
     await mkdir(shared, { recursive: true, mode: 0o755 });
     await symlink(shared, join(store, name));
@@ -103,7 +103,9 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   let adminToken = '';
 
   const start = async (env: Readonly<Record<string, string>> = {}): Promise<void> => {
-    const child = spawn(process.execPath, [join(root, 'bin', 'minimcp.js'), 'up'], {
+    // With the umask of a hardened machine, which must make no difference.
+    const command = ['umask 077; exec "$0" "$@"', process.execPath, join(root, 'bin', 'minimcp.js'), 'up'];
+    const child = spawn('/bin/sh', ['-c', ...command], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

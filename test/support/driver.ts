@@ -105,7 +105,7 @@ export async function openTestDriver(
     createLocalDriver({
       dataDir,
       packages: { resolve: async (type) => ({ dir: fixtures, script: type.server_script }) },
-      shimFile: await bundleShim(await openStore(dataDir)),
+      shimFile: await bundleShim(join(await openStore(dataDir), 'shims')),
       shimNodeFlags,
       instanceHost: '127.0.0.1',
       origins: [],

@@ -13,7 +13,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('the bundle of the shim', () => {
-  it('is one script, made once, named by its content, readable by every user', async () => {
+  it('is one script, made once, named by its sources, readable by every user', async () => {
     const [first, second] = await Promise.all([bundleShim(directory), bundleShim(directory)]);
     expect(second).toBe(first);
     expect(readdirSync(directory)).toHaveLength(1);

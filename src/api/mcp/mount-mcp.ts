@@ -1,12 +1,5 @@
 // The control API over MCP: /mcp, both eras, stateless in each (a session would be state that a restart misses). Who asks
 // is settled before the body is read, by the same gate and rates as REST; the SDK then speaks the protocol.
-import {
-  type AuthInfo,
-  createMcpHandler,
-  ProtocolError,
-  ProtocolErrorCode,
-  Server,
-} from '@modelcontextprotocol/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { errorRegistry, Fault } from '../../base/errors.ts';
 import type { Gate } from '../auth.ts';
@@ -14,18 +7,13 @@ import { signalOf } from '../mount.ts';
 import type { ApiContext } from '../operation.ts';
 import { toldFault } from '../problems.ts';
 import { refuseForeign } from './door.ts';
-import { type Exchange, runTool } from './run-tool.ts';
-import { tools } from './tools.ts';
+import type { McpHandler } from './handler.ts';
+import type { Exchange } from './run-tool.ts';
 
 interface McpOptions {
   readonly gate: Gate;
   readonly subscriptionsMax: number;
 }
-
-const instructions =
-  'MiniMCP gives its user MCP servers of their own, for a set time. list_types says what there is; ask_for_instance ' +
-  'starts one and gives its URL and access token, with which you or your user connect to it; stop or remove what is ' +
-  'no longer needed.';
 
 /** Mounts the endpoint. */
 export function mountMcp(
@@ -33,11 +21,15 @@ export function mountMcp(
   api: ApiContext,
   { gate, subscriptionsMax }: McpOptions,
 ): void {
-  const handler = createMcpHandler((context) => serverOf(context.authInfo, api.node.version), {
-    maxSubscriptions: subscriptionsMax,
-    onerror: (error) => api.log.debug({ err: error }, 'a request to /mcp was refused'),
-  });
-  app.addHook('preClose', () => handler.close());
+  let handler: Promise<McpHandler> | undefined;
+  // With the first request: the SDK is a tenth of the daemon's memory, and most installations have no use for this.
+  const handlerOf = (): Promise<McpHandler> => {
+    handler ??= import('./handler.ts').then(({ createHandler }) =>
+      createHandler({ version: api.node.version, log: api.log, subscriptionsMax }),
+    );
+    return handler;
+  };
+  app.addHook('preClose', async () => (await handler)?.close());
   const authenticate = gate.hook('anyone');
   app.route({
     method: ['POST', 'GET', 'DELETE'],
@@ -58,7 +50,7 @@ export function mountMcp(
         );
       const signal = signalOf(reply, api.closing);
       const exchange: Exchange = { api, request, signal };
-      const answer = await handler.fetch(webRequestOf(request, signal), {
+      const answer = await (await handlerOf()).fetch(webRequestOf(request, signal), {
         authInfo: { token: '', clientId: '', scopes: [], extra: { exchange } },
         ...(body === undefined ? {} : { parsedBody: body }),
       });
@@ -74,23 +66,6 @@ function webRequestOf({ method, url, headers }: FastifyRequest, signal: AbortSig
     value === undefined ? [] : [[name, String(value)]],
   );
   return new Request(`http://${headers.host}${url}`, { method, headers: given, signal });
-}
-
-/** One server for one request: its tools act for whoever made that request. */
-function serverOf(authInfo: AuthInfo | undefined, version: string): Server {
-  const exchange = authInfo?.extra?.exchange as Exchange;
-  const server = new Server(
-    { name: 'minimcp', title: 'MiniMCP', version },
-    { capabilities: { tools: {} }, instructions },
-  );
-  server.setRequestHandler('tools/list', () => ({ tools: tools.map((tool) => tool.listed) }));
-  server.setRequestHandler('tools/call', ({ params }) => {
-    const tool = tools.find(({ name }) => name === params.name);
-    if (tool === undefined)
-      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `there is no tool "${params.name}"`);
-    return runTool(exchange, tool, params.arguments);
-  });
-  return server;
 }
 
 const rpcCodes: Readonly<Record<string, number>> = {
