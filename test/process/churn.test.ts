@@ -1,6 +1,6 @@
 // P7: after a hundred instances were made, used, stopped and removed, everything is back where it was: processes,
 // descriptors of the supervisor, files and directories, ports, connections to the database.
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
@@ -26,6 +26,10 @@ interface Held {
   readonly connections: number;
 }
 
+function namesBelow(path: string): string[] {
+  return statSync(path).isDirectory() ? readdirSync(path, { recursive: true, encoding: 'utf8' }) : [];
+}
+
 async function held(): Promise<Held> {
   const { db, connection } = daemon.database;
   const [counts] = await db.query<{ ports: number; connections: number }>(
@@ -37,10 +41,10 @@ async function held(): Promise<Held> {
   return {
     processes: ourProcesses(daemon.dataDir).length,
     descriptors,
-    // The supervisor's own spool is rewritten all the time, and packages and their compiled code are placed once for
-    // all: how many files those have is not of the instances.
-    files: readdirSync(daemon.dataDir, { recursive: true, encoding: 'utf8' })
-      .filter((name) => !/^(node-spool|store\/(packages|caches))/.test(name))
+    // The supervisor's own spool is rewritten all the time, and the store holds what is placed once for all.
+    files: readdirSync(daemon.dataDir)
+      .filter((name) => name !== 'node-spool' && name !== 'store')
+      .flatMap((name) => [name, ...namesBelow(join(daemon.dataDir, name))])
       .sort(),
     freePorts: counts?.ports ?? -1,
     connections: counts?.connections ?? -1,

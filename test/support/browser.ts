@@ -1,14 +1,12 @@
 // The dashboard in a real browser: Debian's chromium, driven by playwright-core, against a daemon of test/support/daemon.ts.
 //
-//   const daemon = await startDaemon();                     beforeAll; it serves the page as its source is now
-//   const browser = await startBrowser(daemon);             beforeAll; fresh profile, one browser per test file
+//   const { daemon, browser } = await openDashboard();      at the top of the file; ended after its last test
 //   const page = await browser.open('#/instances');         logged in as the admin; a context (cookies) of its own
 //   const mine = await browser.open('#/keys', { token, theme: 'dark', width: 360 });
 //   await mine.getByRole('button', { name: 'Store' }).click();      plain playwright from here on
-//   await browser.shoot(mine, 'keys-dark-360');             artefacts/browser/keys-dark-360.png, git-ignored
+//   await browser.shoot(mine, 'keys-dark-360');             with PICTURES=1: artefacts/browser/keys-dark-360.png, git-ignored
 //   expect(await violations(mine)).toEqual([]);             axe; each entry says the rule and the element
 //   expect(browser.faults).toEqual([]);                     exceptions, and what the page's policy refused
-//   await browser?.close();                                 afterAll, before daemon?.dispose()
 //
 // Wait for facts: expect.poll(…, patiently), or a locator's waitFor; the policy forbids waitForFunction. Playwright
 // gives up after 20 s, a test of the browser after 90 (give `{ timeout: browserTestMs }` to its describe). A supervisor that
@@ -16,9 +14,10 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
+import { afterAll } from 'vitest';
 import { buildPage } from './built-page.ts';
-import type { Daemon } from './daemon.ts';
+import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
 import { root } from './source.ts';
 
 export interface OpenOptions {
@@ -38,8 +37,8 @@ export interface TestBrowser {
   fresh(options?: Omit<OpenOptions, 'token'>): Promise<Page>;
   /** A page at this hash, logged in with a one-time link, as a reader would be. */
   open(hash: string, options?: OpenOptions): Promise<Page>;
-  /** Keeps a picture of the whole page (or of the window) as an artefact. @returns its path */
-  shoot(page: Page, name: string, options?: { readonly isWindowOnly?: boolean }): Promise<string>;
+  /** Waits until the page is settled, and with PICTURES=1 keeps a picture of it (or of the window) as an artefact. */
+  shoot(page: Page, name: string, options?: { readonly isWindowOnly?: boolean }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,18 +60,35 @@ export const patiently = { timeout: waitMs };
 export const browserTestMs = 90_000;
 const artefacts = join(root, 'artefacts', 'browser');
 
-export async function startBrowser(daemon: Daemon): Promise<TestBrowser> {
+/** A daemon, which serves the page as its source is now, and a browser for it; both end with the test file. */
+export async function openDashboard(
+  options?: DaemonOptions,
+): Promise<{ readonly daemon: Daemon; readonly browser: TestBrowser }> {
+  launched ??= launch();
+  const chrome = await launched;
   await buildPage();
-  const browser = await launch();
+  const daemon = await startDaemon(options);
+  afterAll(() => daemon.dispose(), browserTestMs);
+  const browser = browserFor(daemon, chrome);
+  afterAll(() => browser.close(), browserTestMs);
+  return { daemon, browser };
+}
+
+/** One for all test files of this process: each has contexts of its own in it. It ends with the process. */
+let launched: Promise<Browser> | undefined;
+
+function browserFor(daemon: Daemon, chrome: Browser): TestBrowser {
+  const contexts: BrowserContext[] = [];
   const faults: string[] = [];
   const fresh = async (options: OpenOptions = {}): Promise<Page> => {
     const { theme = 'light', width = 1_280, height = width < 600 ? 740 : 800 } = options;
-    const context = await browser.newContext({
+    const context = await chrome.newContext({
       viewport: { width, height },
       colorScheme: theme,
       reducedMotion: 'reduce',
       baseURL: daemon.url(),
     });
+    contexts.push(context);
     context.setDefaultTimeout(waitMs);
     await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: daemon.url() });
     const page = await context.newPage();
@@ -90,13 +106,13 @@ export async function startBrowser(daemon: Daemon): Promise<TestBrowser> {
       return page;
     },
     async shoot(page, name, { isWindowOnly = false } = {}) {
+      await settled(page);
+      if (process.env.PICTURES !== '1') return;
       mkdirSync(artefacts, { recursive: true });
       const path = join(artefacts, `${name}.png`);
-      await settled(page);
       await page.screenshot({ path, fullPage: !isWindowOnly, animations: 'disabled' });
-      return path;
     },
-    close: () => browser.close(),
+    close: async () => void (await Promise.all(contexts.map((context) => context.close()))),
   };
 }
 

@@ -1,32 +1,21 @@
 // The screens beside the instances, in a real browser: types, keys, ports and settings, with all that can be done there; and
 // how every screen looks, in both themes and on a narrow window.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ApiKeyView, McpTypeView, PortView, SettingView } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
   confirm,
   dialog,
+  openDashboard,
   overflows,
   patiently,
   press,
   row,
   settled,
-  startBrowser,
-  type TestBrowser,
   violations,
 } from '../../support/browser.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
 
-let daemon: Daemon;
-let browser: TestBrowser;
-beforeAll(async () => {
-  daemon = await startDaemon({ ports: 8 });
-  browser = await startBrowser(daemon);
-}, browserTestMs);
-afterAll(async () => {
-  await browser?.close();
-  await daemon?.dispose();
-}, browserTestMs);
+const { daemon, browser } = await openDashboard({ ports: 8 });
 
 const typeNamed = async (name: string): Promise<McpTypeView> =>
   (await daemon.call<McpTypeView>('GET', `/mcp-types/${name}`)).body.data;

@@ -1,28 +1,10 @@
 // Health on the dashboard, in a real browser: the figures, the master keys, a database that is gone, and the drain.
-import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { MasterKeyView } from '../../../src/api/contract.ts';
-import {
-  browserTestMs,
-  patiently,
-  startBrowser,
-  type TestBrowser,
-  violations,
-} from '../../support/browser.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
+import { browserTestMs, openDashboard, patiently, violations } from '../../support/browser.ts';
 
-let daemon: Daemon;
-let browser: TestBrowser;
-let page: Page;
-beforeAll(async () => {
-  daemon = await startDaemon({ ports: 4, proxied: true });
-  browser = await startBrowser(daemon);
-  page = await browser.open('#/health');
-}, browserTestMs);
-afterAll(async () => {
-  await browser?.close();
-  await daemon?.dispose();
-}, browserTestMs);
+const { daemon, browser } = await openDashboard({ ports: 4, proxied: true });
+const page = await browser.open('#/health');
 
 const confirm = (name: string) => page.getByRole('dialog').getByRole('button', { name, exact: true }).click();
 const keyring = async (): Promise<readonly MasterKeyView[]> =>

@@ -1,18 +1,16 @@
 // One instance on the dashboard, in a real browser: every tab and what can be done there, what is said when there is
 // nothing to show, and a log that grows fast, and through a restart of the supervisor.
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { InstanceWithToken } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
+  openDashboard,
   overflows,
   patiently,
   settled,
-  startBrowser,
-  type TestBrowser,
   violations,
 } from '../../support/browser.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
 import { addProgramType, answersThen } from '../../support/types.ts';
 
 /** Says a numbered line five times a second, in colours. */
@@ -22,18 +20,9 @@ const talker = answersThen(
 const linesOfFlood = 100_000;
 const broken = `console.error('I was given no key'); process.exit(3);`;
 
-let daemon: Daemon;
-let browser: TestBrowser;
-beforeAll(async () => {
-  daemon = await startDaemon({ ports: 8 });
-  await addProgramType(daemon, 'talker', talker);
-  await addProgramType(daemon, 'broken', broken);
-  browser = await startBrowser(daemon);
-}, browserTestMs);
-afterAll(async () => {
-  await browser?.close();
-  await daemon?.dispose();
-}, browserTestMs);
+const { daemon, browser } = await openDashboard({ ports: 8 });
+await addProgramType(daemon, 'talker', talker);
+await addProgramType(daemon, 'broken', broken);
 
 const create = (type: string, name: string): Promise<InstanceWithToken> =>
   daemon.create({ mcp_type: type, duration_minutes: 50, name });

@@ -4,34 +4,23 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { InstanceView } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
   dialog,
   loginPath,
+  openDashboard,
   overflows,
   patiently,
   settled,
-  startBrowser,
-  type TestBrowser,
   violations,
 } from '../../support/browser.ts';
 import { connectSdk } from '../../support/clients.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
 import { addGreeter, addRows, createBelievable, type Person } from '../../support/listed.ts';
 import { root } from '../../support/source.ts';
 
-let daemon: Daemon;
-let browser: TestBrowser;
-beforeAll(async () => {
-  daemon = await startDaemon({ ports: 12 });
-  browser = await startBrowser(daemon);
-}, browserTestMs);
-afterAll(async () => {
-  await browser?.close();
-  await daemon?.dispose();
-}, browserTestMs);
+const { daemon, browser } = await openDashboard({ ports: 12 });
 
 const press = (page: Page, name: string): Promise<void> =>
   page.getByRole('button', { name, exact: true }).click();

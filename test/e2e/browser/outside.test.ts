@@ -1,17 +1,9 @@
 // What comes from outside, on the dashboard in a real browser: a type from npm, tried and switched on by an admin's yes; and
 // a new API key, put into what runs.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { McpTypeView } from '../../../src/api/contract.ts';
-import {
-  browserTestMs,
-  overflows,
-  patiently,
-  startBrowser,
-  type TestBrowser,
-  violations,
-} from '../../support/browser.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
-import { type NpmRegistry, openNpmRegistry } from '../../support/npm-registry.ts';
+import { browserTestMs, openDashboard, overflows, patiently, violations } from '../../support/browser.ts';
+import { openNpmRegistry } from '../../support/npm-registry.ts';
 import { addProgramType } from '../../support/types.ts';
 
 /** Answers with one tool; a key that begins with "refused" makes it exit. */
@@ -33,19 +25,9 @@ const server = `
     }
   }).on('end', () => process.exit(0));`;
 
-let registry: NpmRegistry;
-let daemon: Daemon;
-let browser: TestBrowser;
-beforeAll(async () => {
-  registry = await openNpmRegistry();
-  daemon = await startDaemon({ ports: 6, env: { MINIMCP_NPM_REGISTRY: registry.url } });
-  browser = await startBrowser(daemon);
-}, browserTestMs);
-afterAll(async () => {
-  await browser?.close();
-  await daemon?.dispose();
-  await registry?.close();
-}, browserTestMs);
+const registry = await openNpmRegistry();
+afterAll(() => registry.close());
+const { daemon, browser } = await openDashboard({ ports: 6, env: { MINIMCP_NPM_REGISTRY: registry.url } });
 
 describe('a type from npm', { timeout: browserTestMs }, () => {
   it('is added switched off, shows what trying it has shown, is switched on, and removed again', async () => {

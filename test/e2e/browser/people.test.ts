@@ -1,31 +1,20 @@
 // Users, tokens and events on the dashboard, in a real browser: who may come in, with what, and what they did.
 import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ApiTokenView, UserView } from '../../../src/api/contract.ts';
 import {
   browserTestMs,
   confirm,
   dialog,
+  openDashboard,
   patiently,
   press,
   row,
-  startBrowser,
-  type TestBrowser,
   violations,
 } from '../../support/browser.ts';
-import { type Daemon, startDaemon } from '../../support/daemon.ts';
 
-let daemon: Daemon;
-let browser: TestBrowser;
-beforeAll(async () => {
-  daemon = await startDaemon({ ports: 4 });
-  browser = await startBrowser(daemon);
-}, browserTestMs);
-afterAll(async () => {
-  await browser?.close();
-  await daemon?.dispose();
-}, browserTestMs);
+const { daemon, browser } = await openDashboard({ ports: 4 });
 
 const choose = async (page: Page, email: string, item: string): Promise<void> => {
   await press(page, `More for ${email}`);
