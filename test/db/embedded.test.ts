@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Embedded, startEmbedded } from '../../src/db/embedded.ts';
 import { silentLog } from '../support/cluster.ts';
 import { root } from '../support/source.ts';
@@ -25,7 +25,16 @@ import { root } from '../support/source.ts';
 const run = promisify(execFile);
 const isRoot = process.getuid?.() === 0;
 let dir: string;
+/** Where a database has been made that nothing runs on: what follows its making starts from a copy. */
+let made: string;
 const started: Embedded[] = [];
+
+beforeAll(async () => {
+  made = await mkdtemp(join(tmpdir(), 'minimcp-pg-'));
+  const one = await startEmbedded({ dataDir: made, log: silentLog, readyTimeoutMs: 30_000 });
+  await one.stop();
+});
+afterAll(() => rm(made, { recursive: true, force: true }));
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'minimcp-pg-'));
@@ -40,6 +49,13 @@ async function start(dataDir = dir): Promise<Embedded> {
   const one = await startEmbedded({ dataDir, log: silentLog, readyTimeoutMs: 30_000 });
   started.push(one);
   return one;
+}
+
+async function copyMade(): Promise<void> {
+  await run('cp', ['-a', `${made}/pg`, dir]);
+  // Programs are only read: links will do.
+  await run('cp', ['-al', `${made}/store`, dir]);
+  await chmod(dir, (await stat(made)).mode & 0o777);
 }
 
 async function ask<Row extends Record<string, unknown>>(one: Embedded, sql: string): Promise<Row[]> {
@@ -76,6 +92,7 @@ describe('the embedded database', () => {
   });
 
   it('runs as nobody in particular when we are root, and lets nobody else in', async () => {
+    await copyMade();
     const one = await start();
     const pid = await pidOf();
     if (isRoot) expect((await stat(`/proc/${pid}`)).uid).not.toBe(0);
@@ -97,6 +114,7 @@ describe('the embedded database', () => {
 
   it('asks the operating system who it is, should the socket ever be open to others', async () => {
     if (!isRoot) return;
+    await copyMade();
     const one = await start();
     await chmod(one.connection.host, 0o777);
     await chmod(join(one.connection.host, '.s.PGSQL.5432'), 0o777);
@@ -115,6 +133,7 @@ describe('the embedded database', () => {
   });
 
   it('is found again when its supervisor was killed, and outlives it', async () => {
+    await copyMade();
     const program = `import { startEmbedded } from ${JSON.stringify(join(root, 'src/db/embedded.ts'))};
       await startEmbedded({ dataDir: ${JSON.stringify(dir)}, log: { info() {}, warn() {} } });
       console.log('up'); setInterval(() => {}, 1000);`;
@@ -134,6 +153,7 @@ describe('the embedded database', () => {
   });
 
   it('stays when one of two lets go of it, as long as the other is connected', async () => {
+    await copyMade();
     const one = await start();
     const client = new Client(one.connection);
     client.on('error', () => {});
@@ -148,6 +168,7 @@ describe('the embedded database', () => {
   });
 
   it('recovers what was committed when it was killed itself', async () => {
+    await copyMade();
     const one = await start();
     await ask(one, 'CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n');
     const killed = await pidOf();
@@ -159,6 +180,7 @@ describe('the embedded database', () => {
   });
 
   it('is started again when it ends under a supervisor that lives', async () => {
+    await copyMade();
     const one = await start();
     const first = await pidOf();
     process.kill(first, 'SIGKILL');
@@ -172,6 +194,7 @@ describe('the embedded database', () => {
   });
 
   it('is not fooled by a pid file that names a stranger', async () => {
+    await copyMade();
     await (await start()).stop();
     // Our own process: alive, and no database.
     const data = join(dir, 'pg/cluster/data');
@@ -183,6 +206,7 @@ describe('the embedded database', () => {
   });
 
   it('is started anew when its socket was taken away under it', async () => {
+    await copyMade();
     const one = await start();
     const pid = await pidOf();
     await unlink(join(one.connection.host, '.s.PGSQL.5432'));
