@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 import { UnitLast } from './test/support/sequencer.ts';
+import { chooseTemporary } from './test/support/temporary.ts';
+
+chooseTemporary();
 
 export default defineConfig({
   test: {

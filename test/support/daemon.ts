@@ -2,15 +2,15 @@
 // file, no port. Its output is kept, so that a test that fails can show it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { inject } from 'vitest';
 import type { InstanceView, InstanceWithToken } from '../../src/api/contract.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
 import { openPgProxy, type PgProxy } from './pg-proxy.ts';
 import { root } from './source.ts';
+import { shareStore } from './store.ts';
 
 export interface Answer<Data> {
   readonly status: number;
@@ -73,20 +73,6 @@ let started = 0;
 function nextRange(count: number): { from: number; to: number } {
   const from = 10_000 + ((process.pid * 7) % 500) * 40 + (started++ % 2) * 20;
   return { from, to: from + count - 1 };
-}
-
-/**
- * Packages and their compiled code, which never change, are placed once a run and not once a daemon: thousands of links
- * each time. Which of those that share places them is settled as between two supervisors on one data directory.
- */
-async function shareStore(dataDir: string): Promise<void> {
-  const store = join(dataDir, 'store');
-  await mkdir(store, { mode: 0o755 });
-  for (const name of ['packages', 'caches', 'shims']) {
-    const shared = join(inject('clusterDir'), 'store', name);
-    await mkdir(shared, { recursive: true, mode: 0o755 });
-    await symlink(shared, join(store, name));
-  }
 }
 
 export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {

@@ -13,6 +13,7 @@ import { bundleShim, shimNodeFlags } from '../../src/runtime/shim-bundle.ts';
 import { openStore } from '../../src/runtime/store.ts';
 import { silentLog } from './cluster.ts';
 import { root } from './source.ts';
+import { shareNode } from './store.ts';
 
 export interface TestDriver {
   readonly dataDir: string;
@@ -98,6 +99,7 @@ export async function openTestDriver(
 ): Promise<TestDriver> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'minimcp-driver-')));
   await chmod(dataDir, 0o711);
+  if (options.dataDir === undefined) await shareNode(dataDir);
   const fixtures = join(await openStore(dataDir), 'fixtures');
   await mkdir(fixtures, { recursive: true });
   await cp(join(root, 'test', 'fixtures', 'programs'), fixtures, { recursive: true });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { clusterExists, openCluster } from './cluster.ts';
+import { isInMemory } from './temporary.ts';
 
 const prefix = 'minimcp-test-';
 
@@ -13,7 +14,12 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const dir = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   await chmod(dir, 0o711);
   project.provide('clusterDir', dir);
-  return () => remove(dir);
+  return async () => {
+    await remove(dir);
+    // Memory, which nobody else needs what is left in (compiled code of foreign programs), unless another run is at work.
+    if (isInMemory() && !(await readdir(tmpdir())).some((name) => name.startsWith(prefix)))
+      await rm(tmpdir(), { recursive: true, force: true });
+  };
 }
 
 async function remove(dir: string): Promise<void> {

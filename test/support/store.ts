@@ -1,0 +1,26 @@
+// What the data directories of one run have in common: things that never change are placed once a run and not once a
+// daemon, by those that share them as by two supervisors on one data directory.
+import { mkdir, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { inject } from 'vitest';
+import { placeRuntime } from '../../src/runtime/store.ts';
+
+let node: Promise<string> | undefined;
+
+/** Shares Node, which every data directory has a copy of where it cannot be linked. */
+export async function shareNode(dataDir: string): Promise<void> {
+  node ??= placeRuntime(inject('clusterDir')).then((files) => dirname(dirname(files.node)));
+  const home = await node;
+  await mkdir(join(dataDir, 'store'), { recursive: true, mode: 0o755 });
+  await symlink(home, join(dataDir, 'store', basename(home)));
+}
+
+/** Shares that, and packages, their compiled code and the shim: thousands of links each time. */
+export async function shareStore(dataDir: string): Promise<void> {
+  await shareNode(dataDir);
+  for (const name of ['packages', 'caches', 'shims']) {
+    const shared = join(inject('clusterDir'), 'store', name);
+    await mkdir(shared, { recursive: true, mode: 0o755 });
+    await symlink(shared, join(dataDir, 'store', name));
+  }
+}
