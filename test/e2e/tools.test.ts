@@ -1,14 +1,14 @@
 // Tools of an instance seen and tried through the API and the command line, on a real daemon: who may, what comes back,
 // what is written down, and that the owner's own token has no part in it.
 
-import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
-import { cp, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EventView, InstanceWithToken, ToolResultView, ToolView } from '../../src/api/contract.ts';
 import { connectSdk } from '../support/clients.ts';
 import { commandLine } from '../support/command-line.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { ownShim } from '../support/store.ts';
 import { addProgramType, answersThen } from '../support/types.ts';
 
 let daemon: Daemon;
@@ -228,13 +228,7 @@ describe('an instance that cannot be visited', () => {
 
   it('because its shim is older than visitors, says that a restart brings it', async () => {
     await addProgramType(daemon, 'tiny', answersThen(''), { era: 'legacy' });
-    // A copy of its own: the shim it has is shared with the daemons of other tests.
-    const shims = join(daemon.dataDir, 'store', 'shims');
-    const [name = ''] = readdirSync(shims);
-    const shared = realpathSync(shims);
-    await rm(shims);
-    await cp(shared, shims, { recursive: true });
-    const file = join(shims, name);
+    const file = await ownShim(daemon.dataDir);
     const text = readFileSync(file, 'utf8');
     const older = text.replace('case"visitor":', 'case"visitor-unknown":');
     expect(older).not.toBe(text);

@@ -21,6 +21,7 @@ import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { processesOf, rowOf, serves, untilRow } from '../support/gated.ts';
 import { untilPromisesHold } from '../support/promises.ts';
 import { startShim } from '../support/shim-harness.ts';
+import { ownShim } from '../support/store.ts';
 import { addProgramType, answersThen } from '../support/types.ts';
 
 const recordings = join(import.meta.dirname, '../fixtures/shim-contract');
@@ -133,7 +134,7 @@ describe('a shim of a newer contract', () => {
   beforeAll(async () => {
     daemon = await startDaemon();
     await addProgramType(daemon, 'tiny', answersThen(''), { era: 'legacy' });
-    speakNewerWhenTold(daemon);
+    await speakNewerWhenTold(daemon);
   });
   afterAll(() => daemon.dispose());
 
@@ -185,9 +186,8 @@ describe('a shim of a newer contract', () => {
 });
 
 /** The daemon's shim, changed so that it refuses our contract once the file `newer` lies in its bundle. */
-function speakNewerWhenTold({ dataDir }: Daemon): void {
-  const store = join(dataDir, 'store');
-  const file = join(store, readdirSync(store).find((name) => name.startsWith('shim-')) ?? '');
+async function speakNewerWhenTold({ dataDir }: Daemon): Promise<void> {
+  const file = await ownShim(dataDir);
   const text = readFileSync(file, 'utf8');
   const changed = text.replace(
     /if\(request\.contract!==\d+\)return\{code:"contract",message:`[^`]*`\}/,

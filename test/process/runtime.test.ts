@@ -21,6 +21,7 @@ import { isSame, uidOf } from '../../src/runtime/process-identity.ts';
 import { readProcessTable, treeOf } from '../../src/runtime/process-table.ts';
 import { bundleFiles } from '../../src/shim/contract.ts';
 import { fixtureType, freePort, openTestDriver, type TestDriver } from '../support/driver.ts';
+import { ownShim } from '../support/store.ts';
 
 const quick = { reason: 'user', drainMs: 0, graceMs: 200 } as const;
 const isRoot = process.getuid?.() === 0;
@@ -206,9 +207,8 @@ describe('a start that cannot be', () => {
   });
 
   it('because its shim dies at once is told as an end without a record, and leaves no process', async () => {
-    const store = join(test.dataDir, 'store');
-    const [shim = ''] = (await readdir(store)).filter((name) => name.startsWith('shim-'));
-    await rename(join(store, shim), join(store, 'aside'));
+    const shim = await ownShim(test.dataDir);
+    await rename(shim, `${shim}.aside`);
     const handle = await test.driver.start(await test.spec());
     await test.heard(handle, 'ended');
     expect(await test.driver.inspect(handle)).toMatchObject({ state: 'ended', exit: null });
@@ -216,7 +216,7 @@ describe('a start that cannot be', () => {
     // What Node said about it is kept for whoever looks.
     const crash = await readFile(join(bundleDir(test.dataDir, handle), bundleFiles.crash), 'utf8');
     expect(crash).toContain('Cannot find module');
-    await rename(join(store, 'aside'), join(store, shim));
+    await rename(`${shim}.aside`, shim);
   });
 });
 

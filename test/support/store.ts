@@ -1,9 +1,21 @@
 // What the data directories of one run have in common: things that never change are placed once a run and not once a
 // daemon, by those that share them as by two supervisors on one data directory.
-import { mkdir, symlink } from 'node:fs/promises';
+import { cp, lstat, mkdir, readdir, realpath, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { inject } from 'vitest';
 import { placeRuntime } from '../../src/runtime/store.ts';
+
+/** Gives a data directory a shim of its own, for those who change it. @returns its path */
+export async function ownShim(dataDir: string): Promise<string> {
+  const shims = join(dataDir, 'store', 'shims');
+  if ((await lstat(shims)).isSymbolicLink()) {
+    const shared = await realpath(shims);
+    await rm(shims);
+    await cp(shared, shims, { recursive: true });
+  }
+  const [name = ''] = await readdir(shims);
+  return join(shims, name);
+}
 
 let node: Promise<string> | undefined;
 

@@ -4,7 +4,8 @@ import { chmodSync, lstatSync, mkdirSync, readFileSync, statfsSync } from 'node:
 import { join } from 'node:path';
 
 const memory = '/dev/shm';
-const ownName = join(memory, `minimcp-tests-${process.getuid?.()}`);
+// Short: paths of sockets below it have a hundred characters at most.
+const ownName = join(memory, `mmt-${process.getuid?.()}`);
 const bytesMin = 4 * 1024 ** 3;
 
 /** Chooses it for this process and all it starts. TMPDIR, where it is set, stays. */
