@@ -27,9 +27,6 @@ export async function runDaemon(env: NodeJS.ProcessEnv = process.env): Promise<n
     );
     return 2;
   }
-  // What instances must read is made for everyone, and secrets for us alone, by modes that say so: the umask of a hardened
-  // machine (077) would take the first away.
-  process.umask(0o022);
   const log = createLogger({ level: config.logLevel, pretty: config.pretty });
   try {
     return await runUntilStopped(config, log);

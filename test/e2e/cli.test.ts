@@ -254,6 +254,19 @@ describe('the other commands', () => {
     );
     expect(failed).toEqual([]);
   });
+
+  it('doctor finds the same isolation under the umask of a hardened machine', async () => {
+    // Before the first start: what it needs to look it makes itself.
+    const dataDir = `${daemon.dataDir}-none`;
+    const levelUnder = async (umask: string): Promise<unknown> => {
+      const line = `umask ${umask}; exec "$0" "$@"`;
+      const env = { PATH: process.env.PATH ?? '', HOME: daemon.dataDir, MINIMCP_DATA_DIR: dataDir };
+      const args = ['-c', line, process.execPath, bin, 'doctor', '--json'];
+      const { stdout } = await run('/bin/sh', args, { env: { ...env, DATABASE_URL: daemon.database.url } });
+      return JSON.parse(stdout).checks.find((check: { name: string }) => check.name === 'isolation');
+    };
+    expect(await levelUnder('077')).toEqual(await levelUnder('022'));
+  });
 });
 
 async function untilLines(id: string): Promise<void> {

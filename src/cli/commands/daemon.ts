@@ -15,7 +15,7 @@ export function addDaemon(program: Command, surroundings: Surroundings): void {
     usage: 'up',
     summary: 'run the daemon in the foreground',
     handler: async (context) => {
-      const { runDaemon } = await import('../../daemon/main.ts');
+      const { runDaemon } = await daemonPart(() => import('../../daemon/main.ts'));
       // From here on the daemon takes signals itself; one that came before must not be lost.
       if (context.signal.aborted) throw context.signal.reason;
       const code = await runDaemon();
@@ -39,6 +39,15 @@ export function addDaemon(program: Command, surroundings: Surroundings): void {
     summary: 'check this machine and say how to mend what is wrong',
     handler: doctor,
   });
+}
+
+/**
+ * Loads a part of the daemon. What instances must read it makes for everyone, and secrets for us alone, by modes that say
+ * so: the umask of a hardened machine (077) would take the first away.
+ */
+function daemonPart<Part>(load: () => Promise<Part>): Promise<Part> {
+  process.umask(0o022);
+  return load();
 }
 
 async function down(context: Context, withInstances: boolean): Promise<Answer> {
@@ -66,7 +75,7 @@ async function down(context: Context, withInstances: boolean): Promise<Answer> {
 async function migrate(context: Context, _options: object, direction = '', count = ''): Promise<Answer> {
   const action = migrateAction(direction, count);
   if (action.kind === 'down') await refuseWhileRunning(context);
-  const { migrateOnce } = await import('../../daemon/migrate.ts');
+  const { migrateOnce } = await daemonPart(() => import('../../daemon/migrate.ts'));
   const result = await context.waiting('Migrating the database', () => migrateOnce(context.env, action));
   const changed = result.changed.join(', ');
   const lines = [
@@ -100,7 +109,7 @@ const marks = { ok: '✓', warn: '!', fail: '✗' } as const;
 const markFormats = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
 
 async function doctor(context: Context): Promise<Answer> {
-  const { examine } = await import('../../daemon/doctor.ts');
+  const { examine } = await daemonPart(() => import('../../daemon/doctor.ts'));
   const checks = await context.waiting('Checking this machine', () => examine(context.env));
   const lines = checks.flatMap((check) => [
     `${context.paint(markFormats[check.state], marks[check.state])} ${check.name}: ${oneLine(check.detail)}`,
