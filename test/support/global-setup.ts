@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { clusterExists, openCluster } from './cluster.ts';
-import { isInMemory } from './temporary.ts';
+import { isInMemory, makeTemporary } from './temporary.ts';
 
 const prefix = 'minimcp-test-';
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  if (isInMemory()) makeTemporary();
   await removeOrphans();
   const dir = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   await chmod(dir, 0o711);

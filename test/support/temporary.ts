@@ -8,9 +8,9 @@ const memory = '/dev/shm';
 const ownName = join(memory, `mmt-${process.getuid?.()}`);
 const bytesMin = 4 * 1024 ** 3;
 
-/** Chooses it for this process and all it starts. TMPDIR, where it is set, stays. */
+/** Chooses it for this process and all it starts; it makes nothing yet. TMPDIR, where it is set, stays. */
 export function chooseTemporary(): void {
-  if (process.env.TMPDIR === undefined && isUsable()) process.env.TMPDIR = ownDirectory();
+  if (process.env.TMPDIR === undefined && isUsable()) process.env.TMPDIR = ownName;
 }
 
 /** Whether it was chosen. */
@@ -32,12 +32,11 @@ function isUsable(): boolean {
   }
 }
 
-/** One for all runs of this user: what a killed one leaves is found by the next (global-setup.ts). */
-function ownDirectory(): string {
+/** Makes it: one for all runs of this user, so that what a killed one leaves is found by the next (global-setup.ts). */
+export function makeTemporary(): void {
   mkdirSync(ownName, { recursive: true });
   if (lstatSync(ownName).uid !== process.getuid?.())
     throw new Error(`${ownName} must be ours: remove it, or set TMPDIR`);
   // Root's instances run as users of their own, who must be able to pass.
   chmodSync(ownName, 0o711);
-  return ownName;
 }
