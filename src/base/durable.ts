@@ -26,8 +26,20 @@ export async function replaceFile(path: string, content: string | Uint8Array, mo
 /** Directories and files of one tree that are synced at a time: the file system joins them into few writes. */
 const atOnce = 16;
 
+/** Puts a finished directory in its place; if another process was faster, its work stays and the draft goes. */
+export async function settleDraft(draft: string, path: string): Promise<void> {
+  try {
+    await syncTree(draft);
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}
+
 /** Waits until all of a directory is on the disk: its names, and the bytes of its plain files. */
-export async function syncTree(dir: string): Promise<void> {
+async function syncTree(dir: string): Promise<void> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile() || entry.isDirectory())

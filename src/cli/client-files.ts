@@ -1,8 +1,8 @@
 // Where clients keep their configuration, and the one way a file of theirs is changed: looked at first, then written in
 // one step, for its owner only. What is changed in it is in client-text.ts.
-import { randomUUID } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFile } from '../base/durable.ts';
 import { Fault, messageOf } from '../base/errors.ts';
 import type { ClientConfig, ClientName } from '../domain/client-config.ts';
 import { withEntry } from './client-text.ts';
@@ -90,13 +90,5 @@ export async function readText(file: string): Promise<string | undefined> {
 /** Writes a file in one step, for its owner only. */
 export async function writeWhole(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  const draft = `${file}.${randomUUID()}`;
-  try {
-    await writeFile(draft, text, { mode: 0o600, flag: 'wx' });
-    await chmod(draft, 0o600);
-    await rename(draft, file);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
+  await replaceFile(file, text, 0o600);
 }

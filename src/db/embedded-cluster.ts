@@ -4,8 +4,9 @@ import { execFile } from 'node:child_process';
 import { chown, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { settleDraft } from '../base/durable.ts';
 import { Fault, messageOf } from '../base/errors.ts';
-import { newDraft, settleDraft } from './embedded-drafts.ts';
+import { newDraft } from './embedded-drafts.ts';
 import type { Owner } from './embedded-owner.ts';
 import type { PostgresStore } from './embedded-store.ts';
 
@@ -41,7 +42,9 @@ export async function ensureCluster(plan: ClusterPlan): Promise<boolean> {
 async function initialise(plan: ClusterPlan): Promise<void> {
   const draft = await newDraft(plan.pgData);
   const args = [
-    ...['-D', draft, '-U', embeddedName, '-A', 'reject', '-E', 'UTF8', '--no-instructions', '--no-sync'],
+    ...['-D', draft, '-U', embeddedName, '-A', 'reject', '-E', 'UTF8', '--no-instructions'],
+    // It goes to the disk as a whole, when it is finished and before it has its name.
+    '--no-sync',
     // The built-in provider sorts alike everywhere, whatever locales the machine has.
     ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
   ];
@@ -49,8 +52,6 @@ async function initialise(plan: ClusterPlan): Promise<void> {
   const env = { PATH: '/usr/bin:/bin', LANG: 'C', TZ: 'UTC' };
   try {
     await run(plan.store.initdb, args, { ...as, env, cwd: plan.home });
-    // One pass over what is finished instead of a sync for every file on the way.
-    await run(plan.store.initdb, ['-D', draft, '--sync-only'], { ...as, env, cwd: plan.home });
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     const said = (error as { stderr?: string }).stderr?.trim() || messageOf(error);

@@ -1,24 +1,13 @@
 // Directories that are made under another name and renamed when they are whole, so that a kill in between leaves
 // nothing that passes for the real thing. What a killed process left behind is deleted by the next one.
 import { randomBytes } from 'node:crypto';
-import { readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** A name for the draft of `path`, of this process and call. */
 export async function newDraft(path: string): Promise<string> {
   await removeAbandoned(path);
   return `${path}.draft-${process.pid}-${randomBytes(4).toString('hex')}`;
-}
-
-/** Puts a finished draft in its place; if another process was faster, its work stays and the draft goes. */
-export async function settleDraft(draft: string, path: string): Promise<void> {
-  try {
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
-  }
 }
 
 async function removeAbandoned(path: string): Promise<void> {

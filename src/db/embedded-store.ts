@@ -4,9 +4,9 @@
 import { chmod, chown, copyFile, link, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import { syncTree } from '../base/durable.ts';
+import { settleDraft } from '../base/durable.ts';
 import { Fault } from '../base/errors.ts';
-import { newDraft, settleDraft } from './embedded-drafts.ts';
+import { newDraft } from './embedded-drafts.ts';
 
 /** Where one version of the binaries lies. */
 export interface PostgresStore {
@@ -54,7 +54,6 @@ async function fill(home: string, packageDir: string): Promise<void> {
   const draft = await newDraft(home);
   await copyTree(native, draft);
   await linkLibraries(join(native, 'pg-symlinks.json'), draft);
-  await syncTree(draft);
   await settleDraft(draft, home);
 }
 

@@ -4,9 +4,9 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, constants, copyFileSync, linkSync, statSync } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { syncTree } from '../base/durable.ts';
+import { settleDraft } from '../base/durable.ts';
 import { inside, proxyPort, proxySocket } from './sandbox.ts';
 
 /** The directory of the store. */
@@ -36,13 +36,11 @@ export async function publish(target: string, fill: (draft: string) => Promise<v
   await mkdir(draft, { mode: 0o755 });
   try {
     await fill(draft);
-    await syncTree(draft);
-    await rename(draft, target);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+    throw error;
   }
+  await settleDraft(draft, target);
 }
 
 /** Names of what is only there while somebody works on it, with the process that does. */
