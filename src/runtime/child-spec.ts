@@ -58,7 +58,7 @@ export function buildChildSpec(input: ChildSpecInput): ChildSpec {
       : sandboxArgv({
           tools: input.sandbox,
           node: input.files.node,
-          libraries: input.files.libraries,
+          sharedObjects: input.files.sharedObjects,
           etc: input.files.etc,
           packageDir: input.package.dir,
           home: input.home,

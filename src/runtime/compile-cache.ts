@@ -127,7 +127,7 @@ async function warm(options: CompileCacheOptions, work: string, server: Server):
   const argv = sandboxArgv({
     tools: isolation.sandbox,
     node: files.node,
-    libraries: files.libraries,
+    sharedObjects: files.sharedObjects,
     etc: files.etc,
     packageDir: server.packageDir,
     home: join(work, 'home'),

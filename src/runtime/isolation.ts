@@ -99,7 +99,7 @@ async function trySandbox(options: ProbeOptions, bwrap: string, uids: UidRange |
       const argv = sandboxArgv({
         tools: { bwrap, disableUserns },
         node: options.files.node,
-        libraries: options.files.libraries,
+        sharedObjects: options.files.sharedObjects,
         etc: options.files.etc,
         packageDir: options.files.etc,
         home: join(scratch, 'home'),

@@ -13,7 +13,7 @@ export interface SandboxSpec {
   readonly tools: SandboxTools;
   /** The Node binary and the libraries it loads, on the host. */
   readonly node: string;
-  readonly libraries: readonly string[];
+  readonly sharedObjects: readonly string[];
   /** Directory with passwd, group, hosts, nsswitch.conf. */
   readonly etc: string;
   readonly packageDir: string;
@@ -69,7 +69,7 @@ export function sandboxArgv(spec: SandboxSpec): string[] {
     // No --new-session: its input is a pipe and it has no terminal, and the shim signals its process group.
     '--die-with-parent',
     ...['--uid', '1000', '--gid', '1000', '--hostname', 'mcp'],
-    ...libraryBinds(spec.libraries),
+    ...sharedObjectBinds(spec.sharedObjects),
     ...bind('--ro-bind', spec.node, inside.node),
     ...['--symlink', 'usr/bin', '/bin'],
     ...etcBinds(spec.etc, open),
@@ -98,10 +98,10 @@ function cacheBind(cache: SandboxSpec['compileCache']): string[] {
   return cache ? bind(cache.writable ? '--bind' : '--ro-bind', cache.dir, inside.cache) : [];
 }
 
-function libraryBinds(libraries: readonly string[]): string[] {
-  const libc = libraries.find((path) => basename(path).startsWith('libc.'));
+function sharedObjectBinds(sharedObjects: readonly string[]): string[] {
+  const libc = sharedObjects.find((path) => basename(path).startsWith('libc.'));
   const named = libc === undefined ? [] : nameLibraries.map((name) => join(dirname(libc), name));
-  const all = new Set([...libraries, ...named, '/etc/ld.so.cache']);
+  const all = new Set([...sharedObjects, ...named, '/etc/ld.so.cache']);
   return [...all].flatMap((path) => bind('--ro-bind-try', path, path));
 }
 

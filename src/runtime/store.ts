@@ -97,7 +97,7 @@ export interface RuntimeFiles {
   /** Directory with the passwd, group, hosts and nsswitch.conf that a sandbox sees. */
   readonly etc: string;
   /** Libraries the Node binary loads, by absolute path. */
-  readonly libraries: readonly string[];
+  readonly sharedObjects: readonly string[];
 }
 
 /** Puts our own Node binary and the sandbox's files into the store. */
@@ -114,7 +114,7 @@ export async function placeRuntime(dataDir: string): Promise<RuntimeFiles> {
     for (const [name, text] of Object.entries(etcFiles))
       await writeFile(join(draft, name), text, { mode: 0o644 });
   });
-  return { node: join(home, 'bin', 'node'), etc, libraries: ownLibraries() };
+  return { node: join(home, 'bin', 'node'), etc, sharedObjects: ownSharedObjects() };
 }
 
 const etcFiles = {
@@ -139,7 +139,7 @@ function hashOf(files: Readonly<Record<string, string>>): string {
 }
 
 /** What the dynamic linker has loaded into this Node, addons left out. */
-function ownLibraries(): string[] {
+function ownSharedObjects(): string[] {
   // The network is left out: a report would look names up. (The types do not know the switch yet.)
   const report = Object.assign(process.report, { excludeNetwork: true });
   const { sharedObjects } = report.getReport() as unknown as { sharedObjects: string[] };

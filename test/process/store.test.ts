@@ -261,7 +261,7 @@ it('holds a Node that unprivileged users can run, and drops what a kill left hal
     expect.stringMatching(/^node-v/),
   ]);
   expect((await lstat(files.node)).mode & 0o777).toBe(0o755);
-  expect(files.libraries.some((path) => /libc|libSystem/.test(path))).toBe(true);
+  expect(files.sharedObjects.some((path) => /libc|libSystem/.test(path))).toBe(true);
   expect(await placeRuntime(dataDir)).toEqual(files);
 });
 

@@ -16,7 +16,7 @@ const input: ChildSpecInput = {
   files: {
     node: '/data/store/node/bin/node',
     etc: '/data/store/etc-1',
-    libraries: ['/lib/x86_64-linux-gnu/libc.so.6', '/lib64/ld-linux-x86-64.so.2'],
+    sharedObjects: ['/lib/x86_64-linux-gnu/libc.so.6', '/lib64/ld-linux-x86-64.so.2'],
   },
   sandbox: { bwrap: '/usr/bin/bwrap', disableUserns: true },
   netNamespace: true,
@@ -123,7 +123,7 @@ describe('the sandbox', () => {
   const base = {
     tools: { bwrap: '/usr/bin/bwrap', disableUserns: true },
     node: '/n',
-    libraries: ['/lib/libc.so.6'],
+    sharedObjects: ['/lib/libc.so.6'],
     etc: '/e',
     packageDir: '/p',
     home: '/h',
