@@ -1,7 +1,7 @@
 // The head of a screen: its title, which takes the focus when the screen opens (so that a screen reader says where one
 // is and Tab goes on from there), what can be done on it, and the title of the browser's tab.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 
 interface PageHeadProps {
   readonly title: string;
@@ -16,7 +16,7 @@ let isFirst = true;
 
 export function PageHead({ title, lead, children }: PageHeadProps) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isFirst) heading.current?.focus();
     isFirst = false;
   }, []);

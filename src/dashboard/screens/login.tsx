@@ -1,7 +1,7 @@
 // Who are you? Stands in the place of whatever screen was asked for, and leaves the address alone, so that logging in
 // leads there. A token is sent once, for a session in a cookie that scripts cannot read; it is kept nowhere.
 import { useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { useAction } from '../components/action.ts';
 import { Button } from '../components/button.tsx';
 import { TextField } from '../components/fields.tsx';
@@ -15,7 +15,7 @@ export function LoginScreen() {
   const missing = useSignal(false);
   const action = useAction();
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = 'Log in · MiniMCP';
     form.current?.querySelector('input')?.focus();
   }, []);

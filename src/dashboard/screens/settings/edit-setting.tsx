@@ -1,5 +1,5 @@
 // Changes one setting in its row. What it may be is the daemon's to say: its refusal stands at the field.
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import type { SettingView } from '../../../api/contract.ts';
 import { isolationLevels } from '../../../domain/instance.ts';
 import { send } from '../../api/client.ts';
@@ -24,7 +24,7 @@ export function EditSetting({ setting, onSaved, onClose }: EditSettingProps) {
   const { bind, values } = useForm({ value: typeof value === 'string' ? value : JSON.stringify(value) });
   const action = useAction();
   const form = useRef<HTMLFormElement>(null);
-  useEffect(() => form.current?.querySelector<HTMLElement>('input, select')?.focus(), []);
+  useLayoutEffect(() => form.current?.querySelector<HTMLElement>('input, select')?.focus(), []);
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
     const body = { value: typedValue(values.value, value) };
