@@ -11,13 +11,14 @@
 // Wait for facts: expect.poll(…, patiently), or a locator's waitFor; the policy forbids waitForFunction. Playwright
 // gives up after 20 s, a test of the browser after 90 (give `{ timeout: browserTestMs }` to its describe). A supervisor that
 // comes back under an open page has to come back at its port: daemon.start({ MINIMCP_PORT: new URL(daemon.url()).port }).
-import { existsSync, mkdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import { buildPage } from './built-page.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
+import { browsers, findProgram } from './programs.ts';
 import { root } from './source.ts';
 
 export interface OpenOptions {
@@ -42,7 +43,6 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
-const programs = ['chromium', 'chromium-browser', 'google-chrome'];
 const flags = [
   '--headless',
   '--no-sandbox',
@@ -124,11 +124,9 @@ export async function loginPath(daemon: Daemon, token = daemon.adminToken): Prom
 }
 
 async function launch(): Promise<Browser> {
-  const dirs = (process.env.PATH ?? '').split(delimiter);
-  const candidates = programs.flatMap((name) => dirs.map((dir) => join(dir, name)));
-  const executablePath = candidates.find((path) => existsSync(path));
+  const executablePath = findProgram(...browsers);
   if (executablePath === undefined) {
-    throw new Error('there is no chromium on the PATH: "apt-get install chromium" brings one');
+    throw new Error('there is no chromium on the PATH: "apt-get install chromium-headless-shell" brings one');
   }
   // Playwright makes a profile of its own, and removes it again.
   return chromium.launch({ executablePath, args: flags });

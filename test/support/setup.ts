@@ -4,10 +4,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram, unpackedDir } from './programs.ts';
+import { browsers, findProgram, unpackedDir } from './programs.ts';
 
 interface Need {
   readonly program: string;
+  /** What serves in its place. */
+  readonly others?: readonly string[];
   readonly debianPackage: string;
   /** Where it lies in its package, when it is only to be taken out: installing the package would start a service. */
   readonly unpack?: string;
@@ -35,8 +37,9 @@ const needs: readonly Need[] = [
     probe: ['--version'],
   },
   {
-    program: 'chromium',
-    debianPackage: 'chromium',
+    program: browsers[0],
+    others: browsers.slice(1),
+    debianPackage: 'chromium-headless-shell',
     skipped: 'the tests of the dashboard in a browser',
     probe: ['--version'],
   },
@@ -48,7 +51,7 @@ const needs: readonly Need[] = [
   })),
 ];
 
-const isThere = (program: string): boolean => findProgram(program) !== undefined;
+const found = ({ program, others = [] }: Need): string | undefined => findProgram(program, ...others);
 
 function isDebian(): boolean {
   if (!existsSync('/etc/os-release')) return false;
@@ -99,14 +102,14 @@ function unpack({ program, debianPackage }: Need, path: string): void {
 
 /** Why a need is not met, or undefined. */
 function faultOf(need: Need): string | undefined {
-  const program = findProgram(need.program);
+  const program = found(need);
   if (program === undefined) return `${need.program} is not installed`;
   const probe = spawnSync(program, need.probe, { encoding: 'utf8', timeout: 10_000 });
   return probe.status === 0 ? undefined : `${need.program} does not work here: ${probe.stderr.trim()}`;
 }
 
 if (process.platform === 'linux') {
-  const missing = needs.filter((need) => !isThere(need.program));
+  const missing = needs.filter((need) => found(need) === undefined);
   if (missing.length > 0 && process.getuid?.() === 0 && isDebian()) {
     install(missing.flatMap((need) => (need.unpack === undefined ? [need.debianPackage] : [])));
     for (const need of missing) if (need.unpack !== undefined) unpack(need, need.unpack);
