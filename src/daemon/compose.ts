@@ -147,9 +147,7 @@ async function furnish(
   await catalog.sync();
 
   const isEnded = async (instanceId: string, generation: number): Promise<boolean> => {
-    const handle = (await driver.list()).find(
-      (one) => one.instanceId === instanceId && one.generation === generation,
-    );
+    const handle = await driver.find(instanceId, generation);
     return handle === undefined || (await driver.inspect(handle)).state === 'ended';
   };
   const ingest = createIngest({

@@ -62,8 +62,7 @@ export async function findHandle(
   row: Instance,
 ): Promise<Handle | undefined> {
   if (isHandle(row.handle)) return row.handle;
-  const handles = await options.driver.list();
-  return handles.find((handle) => handle.instanceId === row.id && handle.generation === row.generation);
+  return options.driver.find(row.id, row.generation);
 }
 
 export function isHandle(value: unknown): value is Handle {

@@ -1,15 +1,8 @@
 // A cgroup per generation: memory, processes and CPU held to their limits by the kernel, and a list of members nobody
 // can leave. The shim is put in before it is told anything, so all it starts is inside; the figures leave it room of its
 // own. What the kernel refuses here is an error of the start, never a silent no.
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { sleep } from '../base/clock.ts';
 import { type CgroupParents, makeParents, membersOf } from './cgroup-parents.ts';
@@ -61,9 +54,9 @@ export function resizeGroup(parents: CgroupParents, name: string, limits: Limits
   writeIfThere(withSwap, memoryBytes);
 }
 
-/** Puts a process, and all it starts from now on, into the group. */
-export function joinGroup(dirs: readonly string[], pid: number): void {
-  for (const dir of dirs) appendFileSync(join(dir, 'cgroup.procs'), String(pid));
+/** Puts a process, and all it starts from now on, into the group. The kernel takes milliseconds for each: others go on. */
+export async function joinGroup(dirs: readonly string[], pid: number): Promise<void> {
+  for (const dir of dirs) await appendFile(join(dir, 'cgroup.procs'), String(pid));
 }
 
 /** Pids in the group, in whichever of its directories. */

@@ -128,6 +128,8 @@ export interface Driver {
   watch(callback: (news: News) => void, signal: AbortSignal): void;
   /** Every generation of ours found on this machine, also what a crash left before its row knew. */
   list(): Promise<Handle[]>;
+  /** One of them. */
+  find(instanceId: string, generation: number): Promise<Handle | undefined>;
   /** Re-attaches to a living generation. Never restarts anything. */
   adopt(handle: Handle): Promise<Inspection>;
   /** Drains and ends it, escalating by itself; resolves when nothing of it lives. Idempotent. */

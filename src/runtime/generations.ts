@@ -51,15 +51,17 @@ export async function recordOf(state: LocalState, name: BundleName): Promise<Bun
   return record;
 }
 
-/** What was written down about every generation that is followed. */
-export async function followedRecords(state: LocalState): Promise<BundleRecord[]> {
+/** What was written down about every generation that is followed and lives. */
+export async function livingRecords(state: LocalState): Promise<BundleRecord[]> {
   const records = await Promise.all(state.links.followed().map((handle) => recordOf(state, handle)));
+  const living = records.flatMap((record) => (record !== undefined && isSame(record) ? [record] : []));
+  const keys = new Set(living.map(keyOf));
   for (const [key, record] of state.records) {
-    if (isSame(record)) continue;
+    if (keys.has(key) || isSame(record)) continue;
     state.records.delete(key);
     state.roomForTwo.delete(key);
   }
-  return records.filter((record) => record !== undefined);
+  return living;
 }
 
 /** Every generation on disk; those that live are known by their user from now on. */

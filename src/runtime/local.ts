@@ -10,9 +10,9 @@ import { createCompileCaches } from './compile-cache.ts';
 import { demandMs } from './demand.ts';
 import type { Driver, Handle, News, StopOptions, Usage } from './driver.ts';
 import {
-  followedRecords,
   inspectGeneration,
   listGenerations,
+  livingRecords,
   recordOf,
   removeOrphanGroups,
   stopGeneration,
@@ -24,7 +24,6 @@ import { createLinks, keyOf } from './links.ts';
 import { handleOf, type LocalDriverOptions, type LocalState } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
-import { readProcessTable } from './process-table.ts';
 import { followRoom, rekeyGeneration } from './rekey.ts';
 import { startGeneration } from './start.ts';
 import { writeBroken } from './state-files.ts';
@@ -72,8 +71,7 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
   const watchdog = createWatchdog({
     dataDir,
     log,
-    living: async () =>
-      (await followedRecords(state)).filter((record) => isSame(record) && !stopping.has(keyOf(record))),
+    living: async () => (await livingRecords(state)).filter((record) => !stopping.has(keyOf(record))),
     usage: (records) => usageOf(records),
     children: (record) => (state.roomForTwo.get(keyOf(record)) === true ? 2 : 1),
     async onBroken(record, message) {
@@ -101,6 +99,10 @@ export async function createLocalDriver(options: LocalDriverOptions): Promise<Dr
       signal.addEventListener('abort', () => listeners.delete(callback), { once: true });
     },
     list: () => listGenerations(state),
+    async find(instanceId, generation) {
+      const record = await recordOf(state, { instanceId, generation });
+      return record === undefined ? undefined : handleOf(record);
+    },
     adopt: (handle) => inspectGeneration(state, handle),
     stop: async (handle, times) => ({ exit: await stop(handle, times), processes: 0 }),
     remove: (instanceId) => removeHome(dataDir, instanceId),
@@ -151,9 +153,10 @@ function usageOf(records: readonly BundleRecord[]): Promise<Map<string, Usage>> 
   const roots = records.filter(isSame).map(({ instanceId, pid, cgroups }) => ({
     key: instanceId,
     pid,
-    members: groupMembers(cgroups),
+    // All of its groups have the same members.
+    members: cgroups.length === 0 ? undefined : groupMembers(cgroups.slice(0, 1)),
   }));
-  return measureUsage(readProcessTable(), roots);
+  return measureUsage(roots);
 }
 
 /** As root, instances run as users of their own, who must be able to reach the data directory. */

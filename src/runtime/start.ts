@@ -15,7 +15,7 @@ import { keyOf } from './links.ts';
 import { handleOf, type LocalState } from './local-state.ts';
 import type { BundleRecord } from './messages.ts';
 import { isSame } from './process-identity.ts';
-import { processesOfUid, readProcessTable } from './process-table.ts';
+import { processesOfUid } from './process-table.ts';
 import { openCrashFile, readRecord, writeRecord } from './state-files.ts';
 import { killUid, terminate } from './terminate.ts';
 import { uidForPort } from './uids.ts';
@@ -52,7 +52,7 @@ export async function startGeneration(
         if (state.isolation.cgroups !== null) {
           cgroups.push(...createGroup(state.isolation.cgroups, groupName(spec), spec.limits));
         }
-        joinGroup(cgroups, identity.pid);
+        await joinGroup(cgroups, identity.pid);
         record = {
           ...identity,
           instanceId: spec.instanceId,
@@ -113,7 +113,7 @@ async function takeUser(state: LocalState, spec: StartSpec): Promise<BundleOwner
   if (tenant !== undefined && tenant !== keyOf(spec) && tenantLives) {
     throw new Error(`port ${spec.port} still belongs to instance ${tenant}`);
   }
-  if (!state.vacant.delete(uid) && processesOfUid(readProcessTable(), uid).length > 0) {
+  if (!state.vacant.delete(uid) && processesOfUid(uid).length > 0) {
     // Either leftovers of the last tenant, or the instance of another supervisor: that one listens.
     if (spec.listenFd === undefined && (await isTaken(state.options.instanceHost, spec.port))) {
       throw new Error(

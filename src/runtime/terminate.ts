@@ -10,6 +10,7 @@ import {
   isSame,
   type ProcessFacts,
   type ProcessIdentity,
+  readProcess,
   signalProven,
   uidOf,
 } from './process-identity.ts';
@@ -106,17 +107,23 @@ class Seen {
 
   look(): ProcessFacts[] {
     const { target } = this;
+    const members = groupMembers(target.cgroups).flatMap((pid) => readProcess(pid) ?? []);
+    // Nobody can leave the group: while it has members, the whole machine need not be searched.
+    if (members.length > 0) return members;
+    return target.ownsUid ? processesOfUid(target.identity.uid) : this.search();
+  }
+
+  /** By its parents and by its environment: one that has left both behind must have been seen before. */
+  private search(): ProcessFacts[] {
+    const { target } = this;
     const table = readProcessTable();
-    const members = groupMembers(target.cgroups).flatMap((pid) => table.get(pid) ?? []);
-    const own = target.ownsUid
-      ? processesOfUid(table, target.identity.uid)
-      : processesMarked(table, `MCP_INSTANCE_ID=${target.instanceId}`);
+    const marked = processesMarked(table, `MCP_INSTANCE_ID=${target.instanceId}`);
     const shim = isSame(target.identity) ? treeOf(table, target.identity.pid) : [];
     const orphans = [...this.known.values()].flatMap(({ pid, startTicks }) => {
       const now = table.get(pid);
       return now?.startTicks === startTicks ? treeOf(table, pid) : [];
     });
-    const alive = new Map([...members, ...own, ...shim, ...orphans].map((facts) => [facts.pid, facts]));
+    const alive = new Map([...marked, ...shim, ...orphans].map((facts) => [facts.pid, facts]));
     for (const other of target.spare) {
       if (isSame(other)) for (const { pid } of treeOf(table, other.pid)) alive.delete(pid);
     }

@@ -1,32 +1,24 @@
-// CPU and memory of many process trees at once: one look at all processes, one call for all pids. A process that dies
-// meanwhile counts for nothing.
+// CPU and memory of many generations at once, in one call for all pids: the members of their groups, or where there are
+// none their trees, from one look at all processes. A process that dies meanwhile counts for nothing.
 import pidusage from 'pidusage';
 import type { Usage } from './driver.ts';
-import { type ProcessTable, treesOf } from './process-table.ts';
+import { readProcessTable, treesOf } from './process-table.ts';
 
 export interface UsageRoot {
   readonly key: string;
   readonly pid: number;
-  /** Further members that may have left the tree. */
-  readonly members: readonly number[];
+  /** Everything that belongs to it; undefined: its tree. */
+  readonly members: readonly number[] | undefined;
 }
 
-/** Sums over each root's tree and members. Roots without a live process are left out. */
-export async function measureUsage(
-  table: ProcessTable,
-  roots: readonly UsageRoot[],
-): Promise<Map<string, Usage>> {
-  const trees = treesOf(
-    table,
-    roots.map(({ pid }) => pid),
-  );
+/** Sums over each root's members. Roots without a live process are left out. */
+export async function measureUsage(roots: readonly UsageRoot[]): Promise<Map<string, Usage>> {
+  const bare = roots.flatMap(({ pid, members }) => (members === undefined ? [pid] : []));
+  const trees = bare.length === 0 ? undefined : treesOf(readProcessTable(), bare);
   const pidsOf = new Map(
-    roots.map(({ key, pid, members }) => {
-      const tree = (trees.get(pid) ?? []).map((facts) => facts.pid);
-      return [key, [...new Set([...tree, ...members.filter((member) => table.has(member))])]];
-    }),
+    roots.map(({ key, pid, members }) => [key, members ?? trees?.get(pid)?.map((facts) => facts.pid) ?? []]),
   );
-  const pids = [...new Set([...pidsOf.values()].flat())];
+  const pids = [...pidsOf.values()].flat();
   const stats = pids.length === 0 ? {} : await ask(pids);
   const usage = new Map<string, Usage>();
   for (const [key, members] of pidsOf) {

@@ -43,7 +43,7 @@ describe.skipIf(mount === undefined)('a group of version 2', () => {
       env: {},
     });
     const pid = child.pid ?? -1;
-    joinGroup([dir], pid);
+    await joinGroup([dir], pid);
     child.stdin.end('go\n');
     await expect.poll(() => groupMembers([dir]).length).toBeGreaterThan(4);
     return pid;

@@ -26,7 +26,7 @@ const times = { reason: 'user', drainMs: 0, graceMs } as const;
 
 /** Everything of an instance that can be found by any means, also what has left its tree. */
 function everythingOf(table: ProcessTable, handle: Handle): number[] {
-  const own = process.getuid?.() === handle.uid ? [] : processesOfUid(table, handle.uid);
+  const own = process.getuid?.() === handle.uid ? [] : processesOfUid(handle.uid);
   const marked = processesMarked(table, `MCP_INSTANCE_ID=${handle.instanceId}`);
   return [...new Set([...own, ...marked, ...treeOf(table, handle.pid)].map(({ pid }) => pid))];
 }
