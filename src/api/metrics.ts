@@ -22,7 +22,7 @@ export interface MetricsOptions {
 export function registerMetrics(app: FastifyInstance, options: MetricsOptions): void {
   const { registry, db, streams } = options;
   // The default would wake an idle process a hundred times a second.
-  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 50 });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
   // Sums of the figures beside them, called counters by their names and none: Prometheus' linter refuses them.
   for (const kind of ['handles', 'requests', 'resources']) {
     registry.removeSingleMetric(`nodejs_active_${kind}_total`);

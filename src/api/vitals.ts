@@ -11,7 +11,8 @@ import { nodeView } from './views.ts';
 /** Finding out who asks, and what is read for them, each get this long, milliseconds. */
 export const momentMs = 900;
 const nodesMax = 100;
-const resolutionMs = 20;
+/** How often a timer is set to see how late it comes, milliseconds: each time wakes an idle process. */
+const resolutionMs = 100;
 
 /** Measures until the signal aborts. @returns a function that says how late timers were since it was last called */
 export function watchLoop(signal: AbortSignal): () => ReportDetails['event_loop'] {

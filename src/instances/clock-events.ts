@@ -4,7 +4,13 @@ import { monotonicMs, sleep } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
 import type { Db, Fence } from '../db/pool.ts';
 import { insertEvent } from '../db/queries/events.ts';
-import { deleteRetired, listAtWork, listOverdue, takeWarnings } from '../db/queries/instances.ts';
+import {
+  deleteRetired,
+  isWarningDue,
+  listAtWork,
+  listOverdue,
+  takeWarnings,
+} from '../db/queries/instances.ts';
 import type { Apply } from './apply.ts';
 import type { Effects } from './effects.ts';
 
@@ -68,6 +74,7 @@ export async function endEverything(
 /** Warns the owners of leases about to end, once each. @returns how many */
 export async function warnOwners(options: ClockOptions): Promise<number> {
   const minutes = await options.warnMinutes();
+  if (!(await isWarningDue(options.db, options.nodeId, minutes))) return 0;
   const warned = await options.db.tx(async (tx) => {
     const rows = await takeWarnings(tx, options.nodeId, minutes);
     for (const row of rows) {

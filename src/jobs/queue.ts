@@ -41,9 +41,8 @@ export function createJobQueue(options: QueueOptions): JobQueue {
     application_name: 'minimcp-jobs',
     max: 4,
     useListenNotify: true,
-    // Ten statements a pass, idle or not; what it finds (jobs of a killed process) the sweeps find too.
-    superviseIntervalSeconds: 10,
-    monitorIntervalSeconds: 10,
+    // No job of ours waits for another, so there is nothing to look for.
+    flowIntervalSeconds: 86_400,
     schedule: false,
   });
   boss.on('error', (error) => log.warn({ reason: messageOf(error) }, 'the job queue met an error'));
@@ -104,7 +103,7 @@ async function open(boss: PgBoss, name: string, spec: QueueSpec<object>, signal:
     batchSize: spec.batchSize,
     pollingIntervalSeconds: 2,
     // Ticks are notified of as they are sent, and come again; a job for later is only found by looking.
-    notifyPollingIntervalSeconds: spec.policy === 'stately' ? 15 : 3,
+    notifyPollingIntervalSeconds: spec.policy === 'stately' ? 15 : 5,
     burstWhenBatchFull: spec.batchSize > 1,
   };
   await boss.work<object>(name, settings, async (jobs) => {

@@ -253,14 +253,24 @@ export async function listOverdue(q: Queryable, nodeId: string, limit: number): 
   return rows.map((row) => row.id);
 }
 
-/** Marks rows whose lease ends within `minutes`, or within its last fifth, as warned, once per end, and returns them. */
+/** Of the leases of a node ($1) those that end within minutes ($2), or within their last fifth, with nobody warned. */
+const unwarned = `node_id = $1 AND status IN ('pending', 'running') AND warned_at IS NULL
+  AND expires_at > clock_timestamp()
+  AND expires_at <= clock_timestamp() + least($2 * interval '1 minute', (expires_at - lease_started_at) / 5)`;
+
+/** Whether a lease ends within `minutes`, or its last fifth has begun, and nobody is warned yet. */
+export async function isWarningDue(q: Queryable, nodeId: string, minutes: number): Promise<boolean> {
+  const [found] = await q.query<{ due: boolean }>(
+    `SELECT EXISTS (SELECT FROM mcp_instances WHERE ${unwarned}) AS due`,
+    [nodeId, minutes],
+  );
+  return found?.due === true;
+}
+
+/** Marks those as warned, once per end, and returns them. */
 export async function takeWarnings(q: Queryable, nodeId: string, minutes: number): Promise<Instance[]> {
   const rows = await q.query(
-    `UPDATE mcp_instances SET warned_at = clock_timestamp()
-     WHERE node_id = $1 AND status IN ('pending', 'running') AND warned_at IS NULL
-       AND expires_at > clock_timestamp()
-       AND expires_at <= clock_timestamp() + least($2 * interval '1 minute', (expires_at - lease_started_at) / 5)
-     RETURNING *`,
+    `UPDATE mcp_instances SET warned_at = clock_timestamp() WHERE ${unwarned} RETURNING *`,
     [nodeId, minutes],
   );
   return rows.map((row) => rowSchema.parse(row) as Instance);
