@@ -1,10 +1,11 @@
 // Who a header speaks for. It refuses access tokens, whatever else they are, and says what is wrong with a token only to
 // whoever has it.
-import { scopes as allScopes, type Scope } from '../api/contract.ts';
+
 import { Fault } from '../base/errors.ts';
 import { hashToken } from '../base/tokens.ts';
 import type { Db } from '../db/pool.ts';
 import { type PresentedToken, presentToken } from '../db/queries/api-tokens.ts';
+import { scopes as allScopes, type Scope } from '../domain/scopes.ts';
 import type { Refusal } from './refusals.ts';
 
 /** Who asks, and what the token they showed allows. */

@@ -1,13 +1,13 @@
 // The admin of the first start: made with a token given or made at start, or given that token as well. It refuses what is
 // no token and what was revoked: a start that claims an admin who cannot act helps nobody.
 import { randomUUIDv7 } from 'node:crypto';
-import { scopes } from '../api/contract.ts';
 import { Fault } from '../base/errors.ts';
 import { hashToken } from '../base/tokens.ts';
 import type { Tx } from '../db/pool.ts';
 import { insertToken, presentToken } from '../db/queries/api-tokens.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { insertUser, readUserByEmail } from '../db/queries/users.ts';
+import { scopes } from '../domain/scopes.ts';
 
 const firstAdminEmail = 'admin@localhost';
 

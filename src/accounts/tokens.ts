@@ -1,13 +1,13 @@
 // New API tokens, which can never do more than the one that makes them: a leaked token cannot make itself a better one.
 // Tokens are shown once; only their SHA-256 is kept.
 import { randomUUIDv7 } from 'node:crypto';
-import { scopes as allScopes, type Scope } from '../api/contract.ts';
 import { Fault, fieldFault } from '../base/errors.ts';
 import { hashToken, newToken } from '../base/tokens.ts';
 import type { Db } from '../db/pool.ts';
 import { type ApiTokenRow, countTokens, insertToken } from '../db/queries/api-tokens.ts';
 import { insertEvent } from '../db/queries/events.ts';
 import { readUser } from '../db/queries/users.ts';
+import { scopes as allScopes, type Scope } from '../domain/scopes.ts';
 import type { Actor } from '../instances/types.ts';
 import { allows, type Caller } from './authenticate.ts';
 import { liesWithin } from './networks.ts';

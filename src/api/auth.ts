@@ -5,9 +5,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Accounts } from '../accounts/accounts.ts';
 import { allows, bearerOf, type Caller } from '../accounts/authenticate.ts';
 import { Fault } from '../base/errors.ts';
+import type { Scope } from '../domain/scopes.ts';
 import type { Actor } from '../instances/types.ts';
 import type { ApiLimits } from './context.ts';
-import type { Scope } from './contract.ts';
 import { cookieOf, type OwnAddress, refuseForged, takeCookie } from './cookie.ts';
 import type { SharedRates } from './shared-rates.ts';
 

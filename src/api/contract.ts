@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { clients } from '../domain/client-config.ts';
 import { healths, isolationLevels, statuses, stopReasons } from '../domain/instance.ts';
+import { scopes } from '../domain/scopes.ts';
 import { eras, trialStates } from '../domain/server-type.ts';
 
 const time = z.iso.datetime({ offset: true }).meta({ description: 'RFC 3339, UTC' });
@@ -320,17 +321,6 @@ export const patchUserSchema = z
     disabled: z.boolean().optional(),
   })
   .meta({ id: 'PatchUser' });
-
-export const scopes = [
-  'instances:read',
-  'instances:write',
-  'keys:read',
-  'keys:write',
-  'tokens:write',
-  'metrics:read',
-  'admin',
-] as const;
-export type Scope = (typeof scopes)[number];
 
 export const apiTokenSchema = z
   .object({

@@ -17,7 +17,8 @@ import {
   pageTokensOf,
 } from '../db/queries/personal-data.ts';
 import { pageUsage } from '../db/queries/usage.ts';
-import { dataOf, type Scope } from './contract.ts';
+import type { Scope } from '../domain/scopes.ts';
+import { dataOf } from './contract.ts';
 import { lineView } from './logs.ts';
 import { type Call, idParams, operation } from './operation.ts';
 import { eventView, userView } from './views.ts';

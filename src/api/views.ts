@@ -6,22 +6,21 @@ import type { MasterKeyRow, NodeRow } from '../db/queries/node-views.ts';
 import type { PortRow } from '../db/queries/port-views.ts';
 import type { SettingRow } from '../db/queries/settings.ts';
 import type { UserRow } from '../db/queries/users.ts';
+import { type Scope, scopes } from '../domain/scopes.ts';
 import type { ServerType } from '../domain/server-type.ts';
 import type { ApiKeyEntry } from './context.ts';
-import {
-  type ApiKeyView,
-  type ApiTokenView,
-  type EventView,
-  type InstanceView,
-  type MasterKeyView,
-  type McpTypeView,
-  type NodeView,
-  type PortView,
-  type Scope,
-  type SettingView,
-  type StatsView,
-  scopes,
-  type UserView,
+import type {
+  ApiKeyView,
+  ApiTokenView,
+  EventView,
+  InstanceView,
+  MasterKeyView,
+  McpTypeView,
+  NodeView,
+  PortView,
+  SettingView,
+  StatsView,
+  UserView,
 } from './contract.ts';
 
 const iso = (time: Date): string => time.toISOString();

@@ -1,6 +1,6 @@
 // Every screen of the page, in the order of the navigation. A screen that is not here is linked from nowhere.
 import type { FunctionComponent } from 'preact';
-import type { Scope } from '../api/contract.ts';
+import type { Scope } from '../domain/scopes.ts';
 import { EventsScreen } from './screens/events.tsx';
 import { HealthScreen } from './screens/health.tsx';
 import { InstanceScreen } from './screens/instance.tsx';

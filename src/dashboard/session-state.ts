@@ -1,6 +1,7 @@
 // Who is logged in. Only session.ts and the API client write it; everything else reads.
 import { computed, signal } from '@preact/signals';
-import type { Scope, SessionView } from '../api/contract.ts';
+import type { SessionView } from '../api/contract.ts';
+import type { Scope } from '../domain/scopes.ts';
 
 /** undefined: not known yet; null: nobody. */
 export const session = signal<SessionView | null | undefined>(undefined);

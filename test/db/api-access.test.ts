@@ -1,9 +1,9 @@
 // Every operation of the OpenAPI document × {no token, unknown, expired, revoked, disabled, wrong scope, right scope} and
 // × {cookie, cookie without CSRF token, cookie from a foreign page, cookie of nobody}: one table knows every answer. Who may not is told so before the body is looked at.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scopes as allScopes, type Scope } from '../../src/api/contract.ts';
 import { routes } from '../../src/api/routes.ts';
 import { newToken } from '../../src/base/tokens.ts';
+import { scopes as allScopes, type Scope } from '../../src/domain/scopes.ts';
 import { type ApiHouse, openApi } from '../support/api.ts';
 import { type Login, logIn } from '../support/login.ts';
 

@@ -1,7 +1,8 @@
 // `tokens`: API tokens, with which scripts, other machines and other users reach this API.
 import { type Command, Option } from 'commander';
-import { type ApiTokenView, type Scope, scopes } from '../../api/contract.ts';
+import type { ApiTokenView } from '../../api/contract.ts';
 import { nowMs } from '../../base/clock.ts';
+import { type Scope, scopes } from '../../domain/scopes.ts';
 import { type Answer, type Context, declare, type Surroundings } from '../context.ts';
 import { parseMinutes, relative } from '../durations.ts';
 import { wholeNumber } from '../numbers.ts';

@@ -1,6 +1,7 @@
 // Makes an API token: what it may do, until when, from where and how often; and shows it, once.
 import { useSignal } from '@preact/signals';
-import type { ApiTokenView, Scope, UserView } from '../../../api/contract.ts';
+import type { ApiTokenView, UserView } from '../../../api/contract.ts';
+import type { Scope } from '../../../domain/scopes.ts';
 import { send } from '../../api/client.ts';
 import { Button } from '../../components/button.tsx';
 import { CopyLine } from '../../components/copy-button.tsx';
