@@ -6,16 +6,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { replaceFile } from '../base/durable.ts';
 
-/** How node is told to stay small; measured in docs/adr. The young generation is what grows a shim. */
+/**
+ * How node is told to stay small. The young generation is what grows a shim. Only what leaves the compiled code that node
+ * comes with good: the rest the shim sets itself (src/shim/frugal.ts, docs/adr/0021).
+ */
 export const shimNodeFlags: readonly string[] = [
   '--max-old-space-size=64',
   '--max-semi-space-size=1',
-  '--single-threaded',
-  '--v8-pool-size=0',
-  '--no-sparkplug',
-  '--no-maglev',
-  // The bridge collects garbage itself when it has nothing to do.
-  '--expose-gc',
+  '--single-threaded-gc',
+  '--no-concurrent-recompilation',
+  '--v8-pool-size=1',
 ];
 
 const pending = new Map<string, Promise<string>>();

@@ -4,28 +4,30 @@ import type { SpoolLine } from './contract.ts';
 
 export type Level = SpoolLine['level'];
 
-const levelWords: Record<string, Level> = {
-  trace: 'debug',
-  debug: 'debug',
-  verbose: 'debug',
-  silly: 'debug',
-  info: 'info',
-  information: 'info',
-  notice: 'info',
-  log: 'info',
-  warn: 'warn',
-  warning: 'warn',
-  error: 'error',
-  err: 'error',
-  fatal: 'error',
-  critical: 'error',
-  crit: 'error',
-  alert: 'error',
-  emerg: 'error',
-  emergency: 'error',
-  panic: 'error',
-  severe: 'error',
-};
+const levelWords = new Map<string, Level>(
+  Object.entries({
+    trace: 'debug',
+    debug: 'debug',
+    verbose: 'debug',
+    silly: 'debug',
+    info: 'info',
+    information: 'info',
+    notice: 'info',
+    log: 'info',
+    warn: 'warn',
+    warning: 'warn',
+    error: 'error',
+    err: 'error',
+    fatal: 'error',
+    critical: 'error',
+    crit: 'error',
+    alert: 'error',
+    emerg: 'error',
+    emergency: 'error',
+    panic: 'error',
+    severe: 'error',
+  } as const),
+);
 
 const levelFields = ['level', 'severity', 'lvl', 'levelname', 'log.level'];
 
@@ -34,11 +36,13 @@ const jsonCharsMax = 16 * 1024;
 /** How far into a line a level is looked for. */
 const headCharsMax = 160;
 
-const words = Object.keys(levelWords).join('|');
-const bracketed = new RegExp(`[\\[(<](${words})[\\])>]`, 'i');
-const leading = new RegExp(`^\\W{0,4}(?:npm )?(${words})(?:[!:]|\\s+-\\s)|^npm (${words})\\b`, 'i');
-const logfmt = new RegExp(`\\b(?:level|severity|lvl)=["']?(${words})\\b`, 'i');
-const capitals = new RegExp(`(?:^|[^A-Za-z0-9_])(${words.toUpperCase()})(?![A-Za-z0-9_])`);
+/** Where a level may stand, the surest place first. Which words are levels is looked up: patterns of them all are slow. */
+const places = [
+  /[[(<]([a-z]+)[\])>]/gi,
+  /^\W{0,4}(?:npm )?([a-z]+)(?:[!:]|\s+-\s)|^npm ([a-z]+)\b/gi,
+  /\b(?:level|severity|lvl)=["']?([a-z]+)\b/gi,
+  /(?<![A-Za-z0-9_])([A-Z]+)(?![A-Za-z0-9_])/g,
+];
 const thrown =
   /^(?:Uncaught |Unhandled )?(?:[A-Z]\w*)?(?:Error|Exception)\b|^Traceback \(most recent call last\)/;
 const glog = /^([IWEF])\d{4} /;
@@ -55,9 +59,12 @@ export function levelOf(line: string): Level {
   if (numbered) return levelOfSyslog(Number(numbered[1]));
   const letter = glog.exec(head)?.[1];
   if (letter) return letter === 'I' ? 'info' : letter === 'W' ? 'warn' : 'error';
-  const found = bracketed.exec(head) ?? leading.exec(head) ?? logfmt.exec(head) ?? capitals.exec(head);
-  const word = found?.[1] ?? found?.[2];
-  if (word) return levelWords[word.toLowerCase()] ?? 'info';
+  for (const place of places) {
+    for (const [, word, npmWord] of head.matchAll(place)) {
+      const level = levelWords.get((word ?? npmWord ?? '').toLowerCase());
+      if (level !== undefined) return level;
+    }
+  }
   return thrown.test(head) ? 'error' : 'info';
 }
 
@@ -72,7 +79,7 @@ function levelOfJson(line: string): Level | undefined {
     const value = parsed[field];
     if (typeof value === 'number') return levelOfNumber(value);
     if (typeof value === 'string') {
-      const level = levelWords[value.toLowerCase()];
+      const level = levelWords.get(value.toLowerCase());
       if (level) return level;
     }
   }

@@ -4,6 +4,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { startChild } from './child.ts';
 import { contractVersion, type LaunchSpec } from './contract.ts';
+import { beFrugal } from './frugal.ts';
 
 function readSpec(): LaunchSpec {
   try {
@@ -26,7 +27,10 @@ const spec = readSpec();
 const child = startChild(spec.child);
 // The child takes far longer to start than this does to load.
 import('./run.ts')
-  .then(({ run }) => run(spec, child))
+  .then(({ run }) => {
+    run(spec, child);
+    beFrugal();
+  })
   .catch((error: unknown) => {
     child.signal('SIGKILL');
     throw error;

@@ -20,6 +20,8 @@ const lines: Record<ReturnType<typeof levelOf>, string[]> = {
     'no errors found, 0 warnings',
     'INFO:root:started',
     '[info] An ERROR page was shown',
+    '[constructor] what every object has',
+    '{"level":"constructor"}',
     'I1121 07:00:00.000000 glog',
     '    at Object.<anonymous> (index.js:1:1)',
     '',

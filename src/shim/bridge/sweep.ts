@@ -1,7 +1,6 @@
 // The bridge's one timer: it ends calls and questions without a sign of life and sessions nobody uses, and keeps open
 // streams from being cut by what stands between. It runs only while there is something to look after.
 
-import { getHeapStatistics } from 'node:v8';
 import { monotonicMs } from '../../base/clock.ts';
 import { isOpen } from './answers.ts';
 import { timeOutCalls } from './calls.ts';
@@ -17,9 +16,6 @@ const keepAliveMs = 25_000;
 /** Longest sleep while something is going on. */
 const busyMsMax = 1_000;
 
-/** Garbage that is let lie, bytes. The engine by itself would let three times as much, for each of many shims. */
-const garbageBytesMax = 3 * 1024 * 1024;
-
 export interface Sweep {
   /** Something is going on, or has just begun to. */
   wake(): void;
@@ -34,7 +30,6 @@ export function createSweep(core: Core): Sweep {
   let dueMs = 0;
   let isAwake = false;
   let keptAliveMs = monotonicMs();
-  let heapBytes = getHeapStatistics().used_heap_size;
   const sleep = (ms: number): void => {
     if (timer !== null) clearTimeout(timer);
     timer = setTimeout(run, ms).unref();
@@ -48,7 +43,6 @@ export function createSweep(core: Core): Sweep {
     giveUpParked(core);
     for (const session of idleSessions(core)) endSession(core, session, 'The session was idle');
     if (monotonicMs() - keptAliveMs >= keepAliveMs) keepAlive();
-    if (core.calls.size === 0) heapBytes = tidy(heapBytes);
     const isBusy = isAwake || core.calls.size > 0 || core.serverCalls.size > 0 || core.parked.size > 0;
     isAwake = false;
     if (isBusy) sleep(busyMs);
@@ -75,12 +69,4 @@ export function createSweep(core: Core): Sweep {
       timer = null;
     },
   };
-}
-
-/** Collects garbage when there is enough of it and nothing to do. @returns the heap's size afterwards, in bytes */
-function tidy(lastBytes: number): number {
-  const { used_heap_size: usedBytes } = getHeapStatistics();
-  if (usedBytes - lastBytes < garbageBytesMax || globalThis.gc === undefined) return lastBytes;
-  globalThis.gc();
-  return getHeapStatistics().used_heap_size;
 }
