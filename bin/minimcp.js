@@ -13,12 +13,16 @@ const root = join(dirname(self), '..');
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 
 if (major > 24 || (major === 24 && minor >= 7)) {
+  // The daemon's young generation is to be as small as a shim's: it lives for weeks, and garbage collected late is memory it
+  // would hold for good (a third of its size). Before anything is loaded, while the heap is still small. Commands are over
+  // too soon to gain by it, and would lose node's own compiled code, which is good for other flags.
+  if (process.argv[2] === 'up') {
+    for (const flag of ['--max-semi-space-size=4', '--semi-space-growth-factor=1']) setFlagsFromString(flag);
+  }
   // Beside the code and owned as it is: in the shared temporary directory, where Node would put it, another user of the
-  // machine could lay compiled code for us to run. Enabled here, in plain JavaScript, so that a warm start strips no types.
+  // machine could lay compiled code for us to run. Enabled here, in plain JavaScript, so that a warm start strips no types;
+  // after the flags, because code compiled for some is not taken for others.
   nodeModule.enableCompileCache(join(root, 'node_modules', '.cache', 'minimcp', 'compiled'));
-  // A young generation as small as a shim's: the daemon lives for weeks, and garbage collected late is memory it would
-  // hold for good (a third of its size). Before anything is loaded, while the heap is still small.
-  for (const flag of ['--max-semi-space-size=4', '--semi-space-growth-factor=1']) setFlagsFromString(flag);
   await import('../src/cli/main.ts');
 } else {
   const node = bundledNode();
