@@ -109,6 +109,8 @@ it('counts a zombie as dead, though it answers a signal', async () => {
     const identity = identify(Number(line));
     if (identity === undefined) throw new Error('the child is not there');
     expect(isSame(identity)).toBe(true);
+    // As long as it is a shell, it does ask.
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n');
     (parent.stdio[3] as Writable).end('go\n');
     await expect.poll(() => isSame(identity)).toBe(false);
     expect(process.kill(identity.pid, 0)).toBe(true);
