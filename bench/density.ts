@@ -174,7 +174,9 @@ async function watchChecks(supervisor: Supervisor): Promise<Checks | undefined> 
   return {
     sweeps,
     writes: found(/UPDATE mcp_instances\s+SET health/g),
-    reads: found(/lease_over\s+FROM mcp_instances\s+WHERE node_id = \$1 AND status IN \('pending/g) - reconciliations,
+    reads:
+      found(/lease_over\s+FROM mcp_instances\s+WHERE node_id = \$1 AND status IN \('pending/g) -
+      reconciliations,
   };
 }
 
