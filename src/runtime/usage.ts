@@ -33,10 +33,16 @@ export async function measureUsage(roots: readonly UsageRoot[]): Promise<Map<str
   return usage;
 }
 
+/**
+ * How long pidusage keeps a process it was asked about, with a descriptor, milliseconds: longer than from one look to the
+ * next, or there is no share of a processor to tell. By itself it keeps those that have ended for a minute.
+ */
+const keptMs = 20_000;
+
 /** pidusage gives undefined for a pid that died, and throws when all did. */
 async function ask(pids: number[]): Promise<Record<number, { cpu: number; memory: number } | undefined>> {
   try {
-    return await pidusage(pids);
+    return await pidusage(pids, { maxage: keptMs });
   } catch {
     return {};
   }

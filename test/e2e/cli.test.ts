@@ -263,7 +263,8 @@ describe('the other commands', () => {
       const env = { PATH: process.env.PATH ?? '', HOME: daemon.dataDir, MINIMCP_DATA_DIR: dataDir };
       const args = ['-c', line, process.execPath, bin, 'doctor', '--json'];
       const { stdout } = await run('/bin/sh', args, { env: { ...env, DATABASE_URL: daemon.database.url } });
-      return JSON.parse(stdout).checks.find((check: { name: string }) => check.name === 'isolation');
+      const checks: { name: string; state: string; detail: string }[] = JSON.parse(stdout).checks;
+      return checks.flatMap(({ name, state, detail }) => (name === 'isolation' ? [{ state, detail }] : []));
     };
     expect(await levelUnder('077')).toEqual(await levelUnder('022'));
   });
