@@ -1,6 +1,5 @@
 // Who a header speaks for. It refuses access tokens, whatever else they are, and says what is wrong with a token only to
 // whoever has it.
-
 import { Fault } from '../base/errors.ts';
 import { hashToken } from '../base/tokens.ts';
 import type { Db } from '../db/pool.ts';

@@ -85,17 +85,17 @@ export function findSame(identity: ProcessIdentity): ProcessFacts | undefined {
   return runsAs(identity.pid, identity.uid) ? facts : undefined;
 }
 
-/** Whether a process runs as a user. Where the owner of its directory is that user, nothing more has to be read. */
-function runsAs(pid: number, uid: number): boolean {
-  return (uid !== 0 && ownerOf(pid) === uid) || uidOf(pid) === uid;
-}
+/** Root, where it is not mapped (fs.overflowuid). */
+const overflowUid = 65_534;
 
 /**
- * Who owns /proc/PID; undefined when it is gone, or there is no /proc. It is the user the process runs as, at a tenth of
- * what reading that costs, but for one that made itself undumpable: that seems to belong to root.
+ * Whether a process runs as a user. The owner of /proc/PID says so at a tenth of what reading it costs; but one that made
+ * itself undumpable seems to belong to root, so what seems to be root's has to be read.
  */
-export function ownerOf(pid: number): number | undefined {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+export function runsAs(pid: number, uid: number): boolean {
+  const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  const isTold = owner !== undefined && owner !== 0 && owner !== overflowUid;
+  return (isTold ? owner : uidOf(pid)) === uid;
 }
 
 export function isSame(identity: ProcessIdentity): boolean {

@@ -2,7 +2,7 @@
 // signals nothing. Processes come and go during the look: what is gone half way is left out.
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { ownerOf, type ProcessFacts, parseStat, readProc, readProcess, uidOf } from './process-identity.ts';
+import { type ProcessFacts, parseStat, readProc, readProcess, runsAs } from './process-identity.ts';
 
 export type ProcessTable = ReadonlyMap<number, ProcessFacts>;
 
@@ -43,19 +43,9 @@ export function treesOf(table: ProcessTable, roots: readonly number[]): Map<numb
 /** Live processes of a user. */
 export function processesOfUid(uid: number): ProcessFacts[] {
   return allPids()
-    .filter((pid) => mayBeOf(pid, uid) && uidOf(pid) === uid)
+    .filter((pid) => runsAs(pid, uid))
     .flatMap((pid) => readProcess(pid) ?? []);
 }
-
-/** Whether it is worth asking whose process this is. Those that seem to belong to root may be anybody's. */
-function mayBeOf(pid: number, uid: number): boolean {
-  if (process.platform !== 'linux') return true;
-  const owner = ownerOf(pid);
-  return owner === uid || owner === 0 || owner === overflowUid;
-}
-
-/** Root, where it is not mapped (fs.overflowuid). */
-const overflowUid = 65_534;
 
 /** Live processes whose environment was started with `NAME=value`. One may hide by starting another program. */
 export function processesMarked(table: ProcessTable, mark: string): ProcessFacts[] {

@@ -263,8 +263,9 @@ describe('the other commands', () => {
       const env = { PATH: process.env.PATH ?? '', HOME: daemon.dataDir, MINIMCP_DATA_DIR: dataDir };
       const args = ['-c', line, process.execPath, bin, 'doctor', '--json'];
       const { stdout } = await run('/bin/sh', args, { env: { ...env, DATABASE_URL: daemon.database.url } });
-      const checks: { name: string; state: string; detail: string }[] = JSON.parse(stdout).checks;
-      return checks.flatMap(({ name, state, detail }) => (name === 'isolation' ? [{ state, detail }] : []));
+      // It tries in a directory of its own each time, and a group is named after that.
+      const { checks } = JSON.parse(stdout.replaceAll(/minimcp-[0-9a-f]{8}/g, 'minimcp-GROUP'));
+      return checks.find((check: { name: string }) => check.name === 'isolation');
     };
     expect(await levelUnder('077')).toEqual(await levelUnder('022'));
   });
